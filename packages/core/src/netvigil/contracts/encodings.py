@@ -1,0 +1,72 @@
+"""`EncodedFlows`: what an encoder says about each flow, an embedding, named error terms, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvigil.errors import ContractError
+
+
+@dataclass(frozen=True)
+class EncodedFlows:
+    """An encoding of flows, in their order.
+
+    Shapes:
+        flow_id, window_start: int64 [flows]
+        embedding: float32 [flows, dim], or None
+        terms: name -> float32 [flows], parts of a reconstruction error, higher is worse
+
+    Raises:
+        ContractError: Lengths that disagree, values that are not finite, neither embedding nor terms.
+    """
+
+    flow_id: NDArray[np.int64]
+    window_start: NDArray[np.int64]
+    embedding: NDArray[np.float32] | None = None
+    terms: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        flows = len(self.flow_id)
+        if self.embedding is None and not self.terms:
+            msg = "An encoding needs an embedding or at least one term."
+            raise ContractError(msg)
+        arrays = {"window_start": self.window_start, **self.terms}
+        if self.embedding is not None:
+            arrays["embedding"] = self.embedding
+        for name, array in arrays.items():
+            if len(array) != flows:
+                msg = f"'{name}' of an encoding has {len(array):,} rows for {flows:,} flows."
+                raise ContractError(msg, do="Each flow must appear exactly once, in order.")
+            if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):
+                msg = f"'{name}' of an encoding holds NaN or infinity."
+                raise ContractError(msg)
+
+    def __len__(self) -> int:
+        return len(self.flow_id)
+
+    def take(self, rows: NDArray[np.int64]) -> EncodedFlows:
+        """Return the flows at these row numbers."""
+        return EncodedFlows(
+            flow_id=self.flow_id[rows],
+            window_start=self.window_start[rows],
+            embedding=None if self.embedding is None else self.embedding[rows],
+            terms={name: term[rows] for name, term in self.terms.items()},
+        )
+
+    @staticmethod
+    def concat(parts: Sequence[EncodedFlows]) -> EncodedFlows:
+        """Join encodings of the same encoder one after another."""
+        if not parts:
+            msg = "There is nothing to join."
+            raise ContractError(msg)
+        embeddings = [p.embedding for p in parts if p.embedding is not None]
+        return EncodedFlows(
+            flow_id=np.concatenate([p.flow_id for p in parts]),
+            window_start=np.concatenate([p.window_start for p in parts]),
+            embedding=np.concatenate(embeddings) if embeddings else None,
+            terms={n: np.concatenate([p.terms[n] for p in parts]) for n in parts[0].terms},
+        )

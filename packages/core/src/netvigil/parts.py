@@ -1,0 +1,171 @@
+"""The frozen dataclasses that hooks yield. A part says what exists; `make` builds it when it is asked for.
+
+Heavy imports happen inside `make`, so listing parts stays cheap.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from netvigil import protocols
+from netvigil.errors import PluginLoadError
+
+T_co = TypeVar("T_co", covariant=True)
+KEBAB = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
+
+
+class PartConfig(BaseModel):
+    """The base of every part's settings: frozen, unknown keys refused, each field described."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NoConfig(PartConfig):
+    """For a part without settings."""
+
+
+@dataclass(frozen=True)
+class Part(Generic[T_co]):
+    """What every part has: a name, one line about it, its settings, and how to make it.
+
+    Raises:
+        PluginLoadError: A name that is not kebab-case, an empty summary, a config that is no `PartConfig`.
+    """
+
+    kind: ClassVar[str]
+
+    name: str
+    summary: str
+    make: Callable[[Any], T_co]
+    config: type[PartConfig] = NoConfig
+
+    def __post_init__(self) -> None:
+        if not KEBAB.match(self.name):
+            msg = f"'{self.name}' is not a part name."
+            raise PluginLoadError(msg, do="Names are kebab-case: lower-case words joined by hyphens.")
+        if not self.summary.strip() or "\n" in self.summary:
+            msg = f"Part '{self.name}' has no one-line summary."
+            raise PluginLoadError(msg)
+        if not (isinstance(self.config, type) and issubclass(self.config, PartConfig)):
+            msg = f"The config of part '{self.name}' is not a netvigil.parts.PartConfig."
+            raise PluginLoadError(msg)
+
+
+@dataclass(frozen=True)
+class FlowReader(Part[protocols.FlowReader]):
+    """Yielded by `netvigil_flow_readers`. `rank` orders auto-detection: lower is asked first."""
+
+    kind: ClassVar[str] = "flow reader"
+    rank: int = 50
+
+
+@dataclass(frozen=True)
+class FlowLabeller(Part[protocols.FlowLabeller]):
+    """Yielded by `netvigil_flow_labellers`."""
+
+    kind: ClassVar[str] = "flow labeller"
+
+
+@dataclass(frozen=True)
+class FlowTransform(Part[protocols.FlowTransform]):
+    """Yielded by `netvigil_flow_transforms`."""
+
+    kind: ClassVar[str] = "flow transform"
+    trusted_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GraphBuilder(Part[protocols.GraphBuilder]):
+    """Yielded by `netvigil_graph_builders`. `emits` is the schema of its windows."""
+
+    kind: ClassVar[str] = "graph builder"
+    emits: str = "flow-host"
+    needs_addresses: bool = True
+
+
+@dataclass(frozen=True)
+class Encoder(Part[protocols.Encoder]):
+    """Yielded by `netvigil_encoders`.
+
+    `accepts` lists the window schemas it understands; `emits` what `EncodedFlows` will carry; `passes`
+    whether `fit` walks through its windows once or many times (then they are spooled).
+    """
+
+    kind: ClassVar[str] = "encoder"
+    accepts: tuple[str, ...] = ("flow-host",)
+    emits: frozenset[Literal["embedding", "terms"]] = frozenset({"embedding"})
+    passes: Literal["none", "one", "many"] = "many"
+    trusted_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scorer(Part[protocols.Scorer]):
+    """Yielded by `netvigil_scorers`.
+
+    `needs` says what it reads of an encoding; `transductive` that a flow's score depends on its batch
+    companions (such scorers are refused in a bundle); `trusted_types` what its skops files may hold.
+    """
+
+    kind: ClassVar[str] = "scorer"
+    needs: Literal["embedding", "terms"] = "embedding"
+    transductive: bool = False
+    trusted_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Threshold(Part[protocols.Threshold]):
+    """Yielded by `netvigil_thresholds`. `supervised` ones get the calibration range's labels."""
+
+    kind: ClassVar[str] = "threshold"
+    supervised: bool = False
+
+
+@dataclass(frozen=True)
+class Classifier(Part[protocols.Classifier]):
+    """Yielded by `netvigil_classifiers`; supervised."""
+
+    kind: ClassVar[str] = "classifier"
+    accepts: tuple[str, ...] = ("flow-host", "flows-only")
+    trusted_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generator(Part[protocols.Generator]):
+    """Yielded by `netvigil_generators`."""
+
+    kind: ClassVar[str] = "generator"
+    emits: str = "flow-host"
+
+
+@dataclass(frozen=True)
+class Explainer(Part[protocols.Explainer]):
+    """Yielded by `netvigil_explainers`."""
+
+    kind: ClassVar[str] = "explainer"
+
+
+@dataclass(frozen=True)
+class AlertExporter(Part[protocols.AlertExporter]):
+    """Yielded by `netvigil_alert_exporters`."""
+
+    kind: ClassVar[str] = "alert exporter"
+
+
+@dataclass(frozen=True)
+class Executor(Part[protocols.Executor]):
+    """Yielded by `netvigil_executors`."""
+
+    kind: ClassVar[str] = "executor"
+
+
+@dataclass(frozen=True)
+class Benchmark(Part[protocols.Benchmark]):
+    """Yielded by `netvigil_benchmarks`. `room` is what it measures: read, transform, build, score, ..."""
+
+    kind: ClassVar[str] = "benchmark"
+    room: str = "build"

@@ -1,0 +1,244 @@
+"""What each kind of part must be able to do. Whatever learns has `fit`, `get_state` and `set_state`.
+
+A state is arrays, JSON values and scikit-learn-like estimators; the bundle writes these as safetensors,
+JSON and skops files, so that loading a bundle never executes what is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from netvigil.contracts import (
+    AlertTable,
+    EncodedFlows,
+    FlowBatch,
+    FlowFeatures,
+    FlowTable,
+    LabelTable,
+    ScoreTable,
+    WindowGraphs,
+    WindowStream,
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything a fitted part must remember.
+
+    `arrays` become one safetensors file; `values` must be plain JSON; `estimators` become skops files,
+    whose types the part lists in `trusted_types`.
+    """
+
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    estimators: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Stateful(Protocol):
+    """A part that a bundle can carry."""
+
+    def get_state(self) -> State:
+        """Return what `fit` learnt; raises `NotFittedError` before it."""
+        ...
+
+    def set_state(self, state: State) -> Self:
+        """Take over what another instance of the same config learnt, and return self."""
+        ...
+
+
+@dataclass(frozen=True)
+class SourceHead:
+    """The first bytes of a source, decompressed, for sniffing.
+
+    `path` is the file, or the folder itself; `head` up to 64 kB of the file's (decompressed) content, or
+    empty for a folder; `names` the sorted file names of a folder, or empty.
+    """
+
+    path: Path
+    head: bytes
+    names: tuple[str, ...] = ()
+
+
+class FlowReader(Protocol):
+    """Reads one dialect of flow records."""
+
+    def sniff(self, head: SourceHead) -> str | None:
+        """Say in words why this source is in this dialect, or None where it is not."""
+        ...
+
+    def read(self, source: Path, *, batch_rows: int) -> Iterator[FlowBatch]:
+        """Yield the source piece by piece, about `batch_rows` flows each, with row accounting.
+
+        `flow_id` counts the data rows of the source (all files together), accepted or not, from 0: chunk
+        size never changes it. Raises `SourceError` where the source is not what it claims to be.
+        """
+        ...
+
+
+class FlowLabeller(Protocol):
+    """Writes ground truth about flows; the only kind of part that may."""
+
+    def label(self, flows: FlowTable, inline: pa.Table | None) -> LabelTable:
+        """Label flows (any batch of them); flows it does not mention are unknown.
+
+        `inline` is the source's own label text, see `FlowBatch`.
+        """
+        ...
+
+
+class FlowTransform(Stateful, Protocol):
+    """Maps features to features; fitted on the train range, without labels."""
+
+    def fit(self, features: FlowFeatures, *, seed: int) -> Self:
+        """Learn from the train range's features."""
+        ...
+
+    def transform(self, features: FlowFeatures) -> FlowFeatures:
+        """Return new features, row by row: a row never depends on its companions. Inputs stay as they are."""
+        ...
+
+
+class GraphBuilder(Protocol):
+    """Cuts flows into windows and makes a graph of each; learns nothing."""
+
+    def check(self, flows: FlowTable) -> None:
+        """Raise `IncompatiblePartsError` where these flows cannot be built (no addresses, no clock)."""
+        ...
+
+    def window_of(self, flows: FlowTable, *, first_row: int) -> NDArray[np.int64]:
+        """Return the number of each flow's window, int64 [flows], never decreasing.
+
+        `first_row` is how many flows of the stream came before these. A window's number must depend on
+        nothing but the flow's own time or row, so that batches can be cut between windows.
+        """
+        ...
+
+    def build(
+        self, flows: FlowTable, features: FlowFeatures, window: NDArray[np.int64]
+    ) -> WindowGraphs:
+        """Build all windows of these flows in one pass; windows without flows do not appear."""
+        ...
+
+
+class Encoder(Stateful, Protocol):
+    """Turns windows into embeddings or error terms, without labels."""
+
+    def fit(self, windows: WindowStream, *, seed: int) -> Self:
+        """Learn from the train range; several passes are fine, a one-shot iterator is refused."""
+        ...
+
+    def encode(self, windows: WindowGraphs) -> EncodedFlows:
+        """Encode each flow once, in the order of `windows.flow_id`; nothing in `windows` changes."""
+        ...
+
+
+class Scorer(Stateful, Protocol):
+    """Ranks encoded flows; higher means more anomalous."""
+
+    def fit(self, encoded: EncodedFlows, *, seed: int) -> Self:
+        """Learn what is usual from the train range's encoding, without labels."""
+        ...
+
+    def score(self, encoded: EncodedFlows) -> ScoreTable:
+        """Score each flow by itself: its score does not depend on which others come with it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a threshold may see of the calibration range.
+
+    Shapes:
+        score: float64 [flows], in time order
+        start_us: int64 [flows] or None without a clock; duration_s: length of the range or None
+        is_attack, known: bool [flows], only for thresholds whose part says `supervised`, else None
+    """
+
+    score: NDArray[np.float64]
+    start_us: NDArray[np.int64] | None = None
+    duration_s: float | None = None
+    is_attack: NDArray[np.bool_] | None = None
+    known: NDArray[np.bool_] | None = None
+
+
+class Threshold(Stateful, Protocol):
+    """Chooses the cut above which a flow becomes an alert."""
+
+    cut_: float
+
+    def fit(self, calibration: Calibration, *, seed: int) -> Self:
+        """Choose `cut_` from the calibration range; scores above it (strictly) are alerts."""
+        ...
+
+    def provenance(self) -> str:
+        """Say in one sentence what the cut was set on and by which rule."""
+        ...
+
+
+class Classifier(Stateful, Protocol):
+    """Learns attack classes from labels, and says so: the supervised counterpart of encoder + scorer."""
+
+    def fit(self, windows: WindowStream, labels: LabelTable, *, seed: int) -> Self:
+        """Learn classes from the labelled flows of the train range."""
+        ...
+
+    def classify(self, windows: WindowGraphs) -> EncodedFlows:
+        """Return one term per class, its probability [flows]."""
+        ...
+
+
+class Generator(Stateful, Protocol):
+    """Makes new traffic windows like the ones it was fitted on."""
+
+    def fit(self, windows: WindowStream, labels: LabelTable | None, *, seed: int) -> Self:
+        """Learn the distribution of windows, given their class where labels are passed."""
+        ...
+
+    def generate(self, windows: int, *, condition: str | None, seed: int) -> WindowGraphs:
+        """Return that many new windows of a class."""
+        ...
+
+
+class Explainer(Protocol):
+    """Says why a flow scored as it did."""
+
+    def explain(self, windows: WindowGraphs, rows: NDArray[np.int64]) -> list[list[str]]:
+        """Return the reasons, in words, for each of these flow rows."""
+        ...
+
+
+class AlertExporter(Protocol):
+    """Writes alerts in some format."""
+
+    suffix: str
+
+    def export(self, alerts: Iterable[AlertTable], target: Path) -> int:
+        """Write all alerts to `target`; returns how many. The caller renames it into place."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs independent jobs (seeds, trials), somewhere."""
+
+    def map(self, job: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """Yield `job(item)` in the order of the items."""
+        ...
+
+
+class Benchmark(Protocol):
+    """A plugin's own micro-benchmark."""
+
+    def setup(self, flows: int, *, seed: int) -> Any:
+        """Make the input, outside the timer."""
+        ...
+
+    def run(self, prepared: Any) -> int:
+        """Do the work once and return how many flows it handled."""
+        ...
