@@ -60,9 +60,11 @@ def text_keys(texts: pa.Array) -> NDArray[np.uint64]:
 
 def flow_keys(column: pa.ChunkedArray) -> NDArray[np.uint64]:
     """Return the key of each flow's address in a dictionary column, uint64 [flows]; 0 where null."""
-    unified = column.unify_dictionaries().combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    unified = (
+        column.unify_dictionaries().combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    )
     if not len(unified):
         return np.empty(0, np.uint64)
     keys = np.append(text_keys(unified.dictionary), np.uint64(0))
-    codes = unified.indices.fill_null(len(keys) - 1).to_numpy()
+    codes: NDArray[np.int32] = unified.indices.fill_null(len(keys) - 1).to_numpy()
     return keys[codes]

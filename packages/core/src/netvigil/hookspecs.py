@@ -22,6 +22,8 @@ Refused, with the plugin's name and the reason: a hook that is not listed here, 
 of the hook's part type, a name that is not kebab-case. A name that two packages provide is an error
 for whoever asks for that name.
 """
+# A hook specification is its signature and docstring; it has no body on purpose.
+# mypy: disable-error-code="empty-body"
 
 from __future__ import annotations
 
@@ -98,3 +100,22 @@ def netvigil_executors() -> Iterator[parts.Executor]:
 @hookspec
 def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
     """A plugin's own micro-benchmarks: `yield Benchmark(name="build-flow-host", room="build", make=...)`."""
+
+
+__all__ = [
+    "hookimpl",
+    "hookspec",
+    "netvigil_alert_exporters",
+    "netvigil_benchmarks",
+    "netvigil_classifiers",
+    "netvigil_encoders",
+    "netvigil_executors",
+    "netvigil_explainers",
+    "netvigil_flow_labellers",
+    "netvigil_flow_readers",
+    "netvigil_flow_transforms",
+    "netvigil_generators",
+    "netvigil_graph_builders",
+    "netvigil_scorers",
+    "netvigil_thresholds",
+]

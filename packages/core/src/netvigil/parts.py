@@ -47,7 +47,9 @@ class Part(Generic[T_co]):
     def __post_init__(self) -> None:
         if not KEBAB.match(self.name):
             msg = f"'{self.name}' is not a part name."
-            raise PluginLoadError(msg, do="Names are kebab-case: lower-case words joined by hyphens.")
+            raise PluginLoadError(
+                msg, do="Names are kebab-case: lower-case words joined by hyphens."
+            )
         if not self.summary.strip() or "\n" in self.summary:
             msg = f"Part '{self.name}' has no one-line summary."
             raise PluginLoadError(msg)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class EncodedFlows:
         if self.embedding is None and not self.terms:
             msg = "An encoding needs an embedding or at least one term."
             raise ContractError(msg)
-        arrays = {"window_start": self.window_start, **self.terms}
+        arrays: dict[str, NDArray[Any]] = {"window_start": self.window_start, **self.terms}
         if self.embedding is not None:
             arrays["embedding"] = self.embedding
         for name, array in arrays.items():

@@ -40,7 +40,9 @@ class FlowFeatures:
             msg = f"Features must be float32 [flows, features], not {self.x.dtype} {self.x.shape}."
             raise ContractError(msg)
         if self.x.shape[1] != len(self.names) or len(set(self.names)) != len(self.names):
-            msg = f"{self.x.shape[1]} feature columns need as many distinct names, not {self.names}."
+            msg = (
+                f"{self.x.shape[1]} feature columns need as many distinct names, not {self.names}."
+            )
             raise ContractError(msg)
         for name, values in self.categories.items():
             if len(values) != len(self.x):

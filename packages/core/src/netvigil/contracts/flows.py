@@ -127,7 +127,8 @@ class FlowTable:
     @property
     def flow_id(self) -> NDArray[np.int64]:
         """Identity of each flow, int64 [flows]."""
-        return self.table["flow_id"].to_numpy()
+        ids: NDArray[np.int64] = self.table["flow_id"].to_numpy()
+        return ids
 
     @property
     def start_us(self) -> NDArray[np.int64]:
@@ -142,7 +143,7 @@ class FlowTable:
     @property
     def has_addresses(self) -> bool:
         """Whether the flows have any endpoint addresses at all."""
-        return len(self) > self.table["src_ip"].null_count
+        return len(self) > int(self.table["src_ip"].null_count)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -177,7 +178,8 @@ class FlowTable:
         if self.info.time_basis != "clock":
             msg = f"Flows read as '{self.info.format}' have no clock, only a row order."
             raise ContractError(msg, do="Use count windows and a split by row order.")
-        return self.table[column].cast(pa.int64()).to_numpy()
+        times: NDArray[np.int64] = self.table[column].cast(pa.int64()).to_numpy()
+        return times
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,9 @@ class FlowBatch:
 
 
 def _add(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
-    return {k: left.get(k, 0) + right.get(k, 0) for k in (*left, *(k for k in right if k not in left))}
+    return {
+        k: left.get(k, 0) + right.get(k, 0) for k in (*left, *(k for k in right if k not in left))
+    }
 
 
 def _check_schema(schema: pa.Schema) -> None:
@@ -248,7 +252,9 @@ def _check_schema(schema: pa.Schema) -> None:
             wanted = TEXT
         if wanted is None:
             msg = f"A flow table has no place for a column '{name}'."
-            raise ContractError(msg, do="Numeric features are called x_<name>, categories c_<name>.")
+            raise ContractError(
+                msg, do="Numeric features are called x_<name>, categories c_<name>."
+            )
         if schema.field(name).type != wanted:
             msg = f"Column '{name}' is {schema.field(name).type}, not {wanted}."
             raise ContractError(msg)
@@ -266,13 +272,17 @@ def _check_rows(table: pa.Table, info: FlowInfo) -> None:
     # Ids usually increase, so the cheap test comes before the sort.
     if not np.all(numbers[1:] > numbers[:-1]) and len(np.unique(numbers)) != len(numbers):
         msg = "Two flows share one flow_id."
-        raise ContractError(msg, do="A reader assigns each id once; each flow appears exactly once.")
+        raise ContractError(
+            msg, do="A reader assigns each id once; each flow appears exactly once."
+        )
     _check_times(table, info)
     for name in table.column_names:
         # The sum is finite exactly when every value is, but for a float64 overflow of float32 values.
         if FEATURE.match(name) and not np.isfinite(pc.sum(table[name]).as_py() or 0.0):
             msg = f"Feature '{name}' holds NaN or infinity."
-            raise ContractError(msg, do="A reader turns these into nulls and counts them as repaired.")
+            raise ContractError(
+                msg, do="A reader turns these into nulls and counts them as repaired."
+            )
 
 
 def _check_times(table: pa.Table, info: FlowInfo) -> None:

@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 from netvigil.errors import ContractError
 
 LABELS = pa.schema(
-    [("flow_id", pa.int64()), ("is_attack", pa.bool_()), ("attack", pa.dictionary(pa.int32(), pa.string()))]
+    [
+        ("flow_id", pa.int64()),
+        ("is_attack", pa.bool_()),
+        ("attack", pa.dictionary(pa.int32(), pa.string())),
+    ]
 )
 
 
@@ -73,11 +77,17 @@ class LabelTable:
         known_ids = self.table["flow_id"].to_numpy()
         order = np.argsort(known_ids, kind="stable")
         place = np.searchsorted(known_ids, flow_id, sorter=order)
-        row = order[np.minimum(place, len(order) - 1)] if len(order) else np.zeros(len(flow_id), np.int64)
+        row = (
+            order[np.minimum(place, len(order) - 1)]
+            if len(order)
+            else np.zeros(len(flow_id), np.int64)
+        )
         known = known_ids[row] == flow_id if len(order) else np.zeros(len(flow_id), np.bool_)
         truth = self.table["is_attack"].to_numpy()
         is_attack = truth[row] & known if len(order) else known.copy()
-        attack = self.table["attack"].combine_chunks().cast(pa.string()).to_numpy(zero_copy_only=False)
+        attack = (
+            self.table["attack"].combine_chunks().cast(pa.string()).to_numpy(zero_copy_only=False)
+        )
         names = np.full(len(flow_id), "", dtype=object)
         if len(order):
             filled = np.where(attack == None, "attack", attack)  # noqa: E711 - elementwise on objects

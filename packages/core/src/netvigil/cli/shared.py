@@ -1,0 +1,97 @@
+"""What commands share: options, the progress display, and printing for people or machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from netvigil.phases import Advance, Display, Phases, Quiet
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+EXISTING = click.Path(path_type=Path)
+
+
+def options_option(function: F) -> F:
+    """Add `--set section.key=value`."""
+    return click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="SECTION.KEY=VALUE",
+        help="Override one setting of the experiment file; may be repeated.",
+    )(function)
+
+
+class Bars:
+    """Progress bars on standard error, through rich."""
+
+    @contextmanager
+    def phase(self, name: str, total: int | None) -> Iterator[Advance]:
+        """Show one bar while a phase runs, and leave it when it is done."""
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            SpinnerColumn,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        columns = (
+            SpinnerColumn(finished_text="[green]done"),
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(),
+            TextColumn("{task.completed:>12,.0f} flows"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=False) as progress:
+            task = progress.add_task(name, total=total)
+            yield lambda flows: progress.update(task, advance=flows)
+            done = progress.tasks[0].completed
+            progress.update(task, total=max(done, 1), completed=max(done, 1) if done else 1)
+
+
+def phases(*, quiet: bool = False) -> Phases:
+    """Return phases with bars where a person is looking, else without."""
+    display: Display = Quiet() if quiet or not sys.stderr.isatty() else Bars()
+    return Phases(display)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON on standard output."""
+    click.echo(json.dumps(value, indent=2, default=str, allow_nan=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table for people; every cell is escaped, as it may hold text from traffic."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from netvigil.evaluation.table import printable
+
+    table = Table(title=title or None, title_justify="left", show_edge=False)
+    for name in columns:
+        table.add_column(escape(name))
+    for row in rows:
+        table.add_row(*(escape(printable(str(cell))) for cell in row))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Print `name  value` lines; values are escaped."""
+    from netvigil.evaluation.table import printable
+
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        click.echo(f"{name:<{width}}  {printable(str(value))}")

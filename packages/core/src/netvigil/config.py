@@ -1,0 +1,352 @@
+"""Experiment files: TOML in, frozen models out; an unknown key is refused with the nearest valid one.
+
+A section that chooses a part (`[encoder]`, `[scorer]`, ...) holds the part's name and, beside it, the part's
+own settings, which are checked against the part's config model by `resolve`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from netvigil.errors import ConfigError, nearest
+
+
+class Section(BaseModel):
+    """The base of every section: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Choice(Section):
+    """A part chosen by name, with the part's own settings."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+def _choice(value: object) -> object:
+    """Accept `"hbos"` or `{name = "hbos", n_bins = 20}` where a part is chosen."""
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, Mapping) and "options" not in value:
+        return {
+            "name": value.get("name", ""),
+            "options": {k: v for k, v in value.items() if k != "name"},
+        }
+    return value
+
+
+PartChoice = Annotated[Choice, BeforeValidator(_choice)]
+
+
+class ChoosingSection(Section):
+    """A section that names a part and whose unknown keys are that part's settings."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: object) -> object:
+        if not isinstance(value, Mapping) or "options" in value:
+            return value
+        own = {k: v for k, v in value.items() if k in cls.model_fields}
+        return own | {"options": {k: v for k, v in value.items() if k not in cls.model_fields}}
+
+
+class Flows(ChoosingSection):
+    """`[flows]`: where flows come from. `reader = "auto"` detects the dialect and says why."""
+
+    source: Path
+    reader: str = "auto"
+
+
+class Labels(ChoosingSection):
+    """`[labels]`: who says what is an attack. Without this section everything is unknown."""
+
+    labeller: str = "inline"
+
+
+class Split(Section):
+    """`[split]`: which flows teach, which set the threshold, which are only tested.
+
+    `time` cuts fractions of the time axis (`axis = "time"`) or of the flows in time order (`axis = "flows"`), with
+    `purge_s` seconds left out after each cut; `rows` does the same by row for sources without a clock; `ranges`
+    takes ISO 8601 [from, to) pairs; `paper-shuffled` deals windows out at random, as several papers do, and lets
+    a model see the future.
+    """
+
+    protocol: Literal["time", "rows", "ranges", "paper-shuffled"] = "time"
+    axis: Literal["time", "flows"] = "time"
+    train: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    calibrate: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    purge_s: Annotated[float, Field(ge=0)] = 0.0
+    window_s: Annotated[float, Field(gt=0)] = 180.0
+    seed: int = 0
+    train_range: tuple[str, str] | None = None
+    calibrate_range: tuple[str, str] | None = None
+    test_range: tuple[str, str] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Split:
+        if self.train + self.calibrate >= 1:
+            msg = "train + calibrate must leave something to test"
+            raise ValueError(msg)
+        ranges = (self.train_range, self.calibrate_range, self.test_range)
+        if self.protocol == "ranges" and None in ranges:
+            msg = "protocol 'ranges' needs train_range, calibrate_range and test_range"
+            raise ValueError(msg)
+        if self.protocol != "ranges" and any(ranges):
+            msg = "train_range, calibrate_range and test_range need protocol = 'ranges'"
+            raise ValueError(msg)
+        return self
+
+
+class Train(Section):
+    """`[train]`: uses of labels on the train range; each is printed in every receipt.
+
+    `drop_attacks` takes labelled attacks out. `benign_window_keep` keeps that share of the windows without an attack
+    (AutoGraphAD's "benign downsampling"). `target_contamination` makes the attack share exact by dropping
+    benign flows, or attacks where there are too many.
+    """
+
+    drop_attacks: bool = False
+    benign_window_keep: Annotated[float, Field(gt=0, le=1)] = 1.0
+    target_contamination: Annotated[float, Field(gt=0, lt=1)] | None = None
+    window_s: Annotated[float, Field(gt=0)] = 180.0
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Train:
+        if self.drop_attacks and (
+            self.benign_window_keep < 1 or self.target_contamination is not None
+        ):
+            msg = "drop_attacks leaves no contamination for benign_window_keep or target_contamination to set"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether any of the settings reads labels."""
+        return (
+            self.drop_attacks
+            or self.benign_window_keep < 1
+            or self.target_contamination is not None
+        )
+
+
+class Features(Section):
+    """`[features]`: what a model may see, and the transforms on it, fitted on the train range.
+
+    `fit_flows` bounds how many train flows (a seeded uniform sample) transforms and scorers are fitted on.
+    """
+
+    set: str | tuple[str, ...] = "auto"
+    allow_shortcuts: tuple[str, ...] = ()
+    transforms: tuple[PartChoice, ...] = tuple(
+        Choice(name=name) for name in ("clean", "log1p", "robust-scale", "categories")
+    )
+    fit_flows: Annotated[int, Field(ge=100)] = 1_000_000
+
+
+class Graph(ChoosingSection):
+    """`[graph]`: the builder of windows; `none` keeps flows without hosts."""
+
+    builder: str = "none"
+
+
+class Encoder(ChoosingSection):
+    """`[encoder]`: what turns windows into embeddings or terms; `raw` passes features through."""
+
+    name: str = "raw"
+
+
+class Scorer(ChoosingSection):
+    """`[scorer]`: what ranks encoded flows."""
+
+    name: str = "pca"
+
+
+class Threshold(ChoosingSection):
+    """`[threshold]`: the rule that chooses the cut on the calibration range."""
+
+    name: str = "quantile"
+
+
+class Evaluate(Section):
+    """`[evaluate]`: what the table shows beside the method.
+
+    `exclude` names attack classes left out of a second headline; `also` further scorers on the same encoding;
+    `baselines` the raw-feature detectors of every table; `resamples` the bootstrap size.
+    """
+
+    exclude: tuple[str, ...] = ()
+    also: tuple[PartChoice, ...] = ()
+    baselines: tuple[PartChoice, ...] = (Choice(name="pca"), Choice(name="iforest"))
+    resamples: Annotated[int, Field(ge=0)] = 200
+    prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    seed: int = 0
+
+
+class Run(Section):
+    """`[run]`: seeds, the device for encoders that use one, and where seeds are run."""
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    device: str = "auto"
+    executor: str = "serial"
+
+    @model_validator(mode="after")
+    def _check(self) -> Run:
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            msg = "seeds must be distinct, and at least one"
+            raise ValueError(msg)
+        return self
+
+
+class Alerts(Section):
+    """`[alerts]`: the format of the alert file."""
+
+    exporter: PartChoice = Choice(name="jsonl")
+
+
+class Experiment(Section):
+    """One experiment file."""
+
+    flows: Flows
+    labels: Labels | None = None
+    split: Split = Split()
+    train: Train = Train()
+    features: Features = Features()
+    graph: Graph = Graph()
+    encoder: Encoder = Encoder()
+    scorer: Scorer = Scorer()
+    threshold: Threshold = Threshold()
+    evaluate: Evaluate = Evaluate()
+    alerts: Alerts = Alerts()
+    run: Run = Run()
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment file; paths in it are relative to its folder.
+
+    `overrides` are `section.key=value` texts, as `--set` takes them.
+
+    Raises:
+        ConfigError: No such file, broken TOML, an unknown key (with the nearest valid one), a wrong type.
+    """
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        msg = "There is no such experiment file."
+        raise ConfigError(msg, where=str(path)) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = "The experiment file is not readable TOML."
+        raise ConfigError(msg, where=f"{path}: {error}") from error
+    return parse_experiment(values, base=path.parent, overrides=overrides, where=str(path))
+
+
+def parse_experiment(
+    values: Mapping[str, Any],
+    *,
+    base: Path,
+    overrides: Sequence[str] = (),
+    where: str = "experiment",
+) -> Experiment:
+    """Check plain values against the model; `base` is the folder that relative paths start from."""
+    values = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    for text in overrides:
+        _override(values, text)
+    experiment: Experiment = checked(Experiment, values, where=where)
+    source = experiment.flows.source
+    if not source.is_absolute():
+        flows = experiment.flows.model_copy(update={"source": base / source})
+        experiment = experiment.model_copy(update={"flows": flows})
+    return experiment
+
+
+def part_config(
+    config: type[BaseModel], options: Mapping[str, Any], *, where: str, base: Path
+) -> Any:
+    """Check a part's settings against its config model; relative `Path` settings start from `base`."""
+    made = checked(config, dict(options), where=where)
+    moved = {
+        name: base / value
+        for name, value in made
+        if isinstance(value, Path) and not value.is_absolute()
+    }
+    return made.model_copy(update=moved) if moved else made
+
+
+def checked(model: type[BaseModel], values: Mapping[str, Any], *, where: str) -> Any:
+    """Validate `values`, turning pydantic's report into one error that names the key and the nearest valid one."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise _unknown_key(model, first["loc"], where) from error
+        what = (
+            f"'{place}' is missing."
+            if first["type"] == "missing"
+            else f"'{place}': {first['msg']}."
+        )
+        got = (
+            ""
+            if first["type"] == "missing" or isinstance(first["input"], Mapping)
+            else f"Found: {first['input']!r}."
+        )
+        raise ConfigError(what.replace("Value error, ", ""), where=where, do=got) from error
+
+
+def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...], where: str) -> ConfigError:
+    valid = list(model.model_fields)
+    section = model
+    for step in loc[:-1]:
+        field = section.model_fields.get(str(step))
+        inner = _model_of(field.annotation) if field else None
+        if inner is None:
+            break
+        section = inner
+        valid = list(section.model_fields)
+    key = str(loc[-1])
+    do = nearest(key, valid) or f"Valid keys: {', '.join(sorted(valid))}."
+    return ConfigError(f"Unknown key '{'.'.join(map(str, loc))}'.", where=where, do=do)
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    path, equals, raw = text.partition("=")
+    keys = path.strip().split(".")
+    if not equals or len(keys) < 2 or not all(keys):
+        msg = f"'{text}' is not an override."
+        raise ConfigError(
+            msg,
+            where="--set",
+            do="Write --set section.key=value, for example --set scorer.name=hbos.",
+        )
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw.strip()
+    place = values
+    for key in keys[:-1]:
+        place = place.setdefault(key, {})
+    place[keys[-1]] = value

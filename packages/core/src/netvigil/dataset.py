@@ -1,0 +1,223 @@
+"""What `netvigil data` does: inspect, convert, label, join and audit one source."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from netvigil import parts
+from netvigil.config import Choice
+from netvigil.errors import ConfigError, RunError
+from netvigil.features import shortcut
+from netvigil.phases import Phases
+from netvigil.pipeline import choose
+from netvigil.plugins import Plugins, load_plugins
+from netvigil.sources import Reading, choose_reader, open_source
+from netvigil.splits import iso
+from netvigil.store import FlowStore, inline_path
+from netvigil.truth import ATTACK, BENIGN, Truth, label_store, read_labels, write_labels
+
+if TYPE_CHECKING:
+    from netvigil.audit import Audit
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A source read into a store, for as long as the command needs it."""
+
+    source: Path
+    reading: Reading
+    store: FlowStore
+    plugins: Plugins
+    work: Path
+
+
+@contextmanager
+def opened(source: Path, reader: str, settings: Sequence[str], phases: Phases) -> Iterator[Opened]:
+    """Read a source into a temporary store; one that is a store already is used where it lies."""
+    plugins = load_plugins()
+    reading = choose_reader(source, plugins, name=reader, options=key_values(settings))
+    with TemporaryDirectory(prefix="netvigil-") as scratch:
+        work = Path(scratch)
+        store = open_source(source, reading, work / "flows.parquet", phases)
+        yield Opened(source, reading, store, plugins, work)
+
+
+def inspect(source: Opened, labels: Path | None) -> dict[str, Any]:
+    """Say what a source is, as JSON values."""
+    store = source.store
+    report = store.report
+    found: dict[str, Any] = {
+        "source": str(source.source),
+        "format": store.info.format,
+        "why": source.reading.reason,
+        "flows": len(store),
+        "rows read": report.read,
+        "rows repaired": dict(report.repairs),
+        "rows rejected": dict(report.rejects),
+        "examples": list(report.examples),
+        "files skipped": list(report.skipped_files),
+        "time basis": store.info.time_basis,
+        "byte layer": store.info.bytes_layer,
+        "direction": store.info.direction,
+    }
+    if store.info.time_basis == "clock":
+        start, end = (store.column(name).cast("int64").to_numpy() for name in ("start", "end"))
+        found |= {"first start": iso(int(start[0])), "last start": iso(int(start[-1]))}
+        found["longest flow s"] = float((end - start).max() / 1e6)
+    found["hosts"] = _hosts(store)
+    found["columns"] = [_column(store, name) for name in store.schema.names]
+    path = labels or labels_path(source.source)
+    found["labels"] = _classes(read_labels(path), len(store)) if path.exists() else {}
+    return found
+
+
+def convert(
+    source: Path,
+    to: Path,
+    phases: Phases,
+    *,
+    reader: str = "auto",
+    settings: Sequence[str] = (),
+    labeller: Choice | None = None,
+) -> dict[str, Any]:
+    """Write a source as a sorted Parquet file, and its labels beside it; both appear or neither."""
+    if to.suffix != ".parquet":
+        msg = "Flows are converted to Parquet."
+        raise ConfigError(msg, where=f"--to {to}", do="Give a name that ends in .parquet.")
+    plugins = load_plugins()
+    reading = choose_reader(source, plugins, name=reader, options=key_values(settings))
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as scratch:
+        made = Path(scratch) / to.name
+        store = open_source(source, reading, made, phases)
+        if store.path != made:
+            shutil.copyfile(store.path, made)
+        done: dict[str, Any] = {
+            "written": str(to),
+            "format": f"{store.info.format} ({reading.reason})",
+            "flows": len(store),
+            "rows read": store.report.read,
+            "rows repaired": dict(store.report.repairs),
+            "rows rejected": dict(store.report.rejects),
+            "files skipped": list(store.report.skipped_files),
+        }
+        if labeller is not None:
+            work = Opened(source, reading, store, plugins, Path(scratch))
+            done |= label(work, labeller, labels_path(made), phases)
+            labels_path(made).replace(labels_path(to))
+            done["labels written"] = str(labels_path(to))
+        if inline_path(made).exists():
+            inline_path(made).replace(inline_path(to))
+        made.replace(to)
+    return done
+
+
+def label(source: Opened, labeller: Choice, to: Path, phases: Phases) -> dict[str, Any]:
+    """Label a source's flows and write the labels; the file appears whole or not at all."""
+    truth = truth_of(source, labeller, phases)
+    partial = to.with_name(f".{to.name}.partial")
+    try:
+        write_labels(truth, source.store, partial)
+        partial.replace(to)
+    finally:
+        partial.unlink(missing_ok=True)
+    return {"labels written": str(to), "labels": _counts(truth)}
+
+
+def truth_of(source: Opened, labeller: Choice, phases: Phases) -> Truth:
+    """Label a source's flows."""
+    chosen = choose(source.plugins, parts.FlowLabeller, labeller, section="labels", base=Path.cwd())
+    with phases.phase("label", len(source.store)) as advance:
+        return label_store(source.store, chosen.make(), progress=advance)
+
+
+def audit(source: Opened, labeller: Choice | None, phases: Phases) -> Audit:
+    """Look for what makes results on a source untrustworthy."""
+    from netvigil.audit import audit as examine
+
+    truth = truth_of(source, labeller, phases) if labeller else None
+    labels = None if truth is None else truth.table(source.store)
+    with phases.phase("audit", len(source.store)):
+        return examine(source.store.batches, labels)
+
+
+def labeller_choice(name: str | None, truth: Path | None, settings: Sequence[str]) -> Choice | None:
+    """Turn the labeller options of a command into a choice, or None where none is named."""
+    if name is None:
+        if truth is not None or settings:
+            msg = "--truth and --labeller-set need --labeller."
+            raise ConfigError(msg, do="Add --labeller events, ground-truth or table.")
+        return None
+    options = key_values(settings)
+    if truth is not None:
+        options["truth"] = str(truth.absolute())
+    return Choice(name=name, options=options)
+
+
+def key_values(settings: Sequence[str]) -> dict[str, Any]:
+    """Read `key=value` texts; values are TOML, anything else is taken as text."""
+    values: dict[str, Any] = {}
+    for text in settings:
+        key, equals, raw = text.partition("=")
+        if not equals or not key.strip():
+            msg = f"'{text}' is not a setting."
+            raise ConfigError(msg, do="Write key=value.")
+        try:
+            values[key.strip()] = tomllib.loads(f"value = {raw}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key.strip()] = raw
+    return values
+
+
+def labels_path(source: Path) -> Path:
+    """Return where a source's labels lie by default: `w.parquet` -> `w.labels.parquet`."""
+    return source.with_name(f"{source.name.split('.')[0]}.labels.parquet")
+
+
+def _hosts(store: FlowStore) -> int:
+    names: set[str] = set()
+    for flows in store.batches(columns=["src_ip", "dst_ip"]):
+        for column in ("src_ip", "dst_ip"):
+            distinct = pc.unique(flows.table[column].combine_chunks().dictionary)
+            names.update(distinct.to_pylist())
+    return len(names)
+
+
+def _column(store: FlowStore, name: str) -> dict[str, Any]:
+    column = store.column(name)
+    why = shortcut(name)
+    use = "feature" if name.startswith(("x_", "c_")) else ""
+    if use and why:
+        use = f"denied as a shortcut ({why})"
+    return {"name": name, "type": str(column.type), "missing": column.null_count, "use": use}
+
+
+def _counts(truth: Truth) -> dict[str, int]:
+    counts = {"benign": int((truth.state == BENIGN).sum())}
+    attack, number = np.unique(truth.attack[truth.state == ATTACK], return_counts=True)
+    counts |= {truth.names[a]: int(n) for a, n in zip(attack, number, strict=True)}
+    counts["unknown"] = int((truth.state == 0).sum())
+    return counts
+
+
+def _classes(labels: Any, flows: int) -> Mapping[str, int]:
+    table = labels.table
+    names = pc.if_else(table["is_attack"], table["attack"].cast("string"), "benign")
+    counted = pc.value_counts(names.fill_null("attack")).to_pylist()
+    found = {row["values"]: row["counts"] for row in sorted(counted, key=lambda r: -r["counts"])}
+    return found | {"unknown": flows - len(labels)}
+
+
+def join(source: Opened, to: Path, phases: Phases, *, timeout_s: float) -> dict[str, Any]:
+    """Join pieces of one conversation; see the `netvigil_flow_joiners` hook."""
+    raise RunError("not yet")

@@ -1,0 +1,230 @@
+"""The evaluation receipt: all that a reader needs to judge a figure, as one JSON document."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from netvigil.evaluation.pitfalls import Pitfall, judge_pitfalls
+from netvigil.evaluation.results import Evaluation, Model, ThresholdUse
+
+SHOWN = ("numpy", "pandas", "pyarrow", "scikit-learn", "polars", "pyod", "nfstream", "torch")
+"""Libraries whose version can change a result; netvigil's own packages are always stated."""
+
+
+class DataUse(Model):
+    """One source, as it was read."""
+
+    source: str
+    sha256: str
+    flows: int
+    format: str
+    time_basis: Literal["clock", "row-order"]
+    bytes_layer: str = "unknown"
+    direction: str = "unknown"
+    rows_repaired: int = 0
+    rows_rejected: int = 0
+
+
+class PartUse(Model):
+    """One part of the split. Times are ISO 8601 UTC, None without a clock."""
+
+    flows: int
+    first: str | None = None
+    last: str | None = None
+    known: int | None = None
+    attacks: int | None = None
+
+
+class SplitUse(Model):
+    """How the flows were split; `parts` are train, calibrate, test and purged."""
+
+    protocol: str
+    shuffled: bool = False
+    purge_s: float | None = None
+    parts: dict[str, PartUse]
+
+
+class FeatureUse(Model):
+    """What the models saw. `denied` names each shortcut that was left out, and why."""
+
+    feature_set: str
+    names: tuple[str, ...]
+    categories: tuple[str, ...] = ()
+    sha256: str
+    transforms: tuple[str, ...] = ()
+    denied: dict[str, str] = Field(default_factory=dict)
+    allowed_shortcuts: tuple[str, ...] = ()
+
+
+class LabelUse(Model):
+    """Where labels were read. Evaluation always reads them; each other use must be declared."""
+
+    train_filter: bool
+    model: bool = False
+    tuning: bool = False
+    threshold: bool = False
+    evaluation: bool = True
+
+    def words(self) -> str:
+        """Say it in one sentence.
+
+        Example:
+            >>> LabelUse(train_filter=True).words()
+            'train filter (attacks removed), evaluation; not: model, tuning, threshold'
+        """
+        named = {
+            "train filter (attacks removed)": self.train_filter,
+            "model": self.model,
+            "tuning": self.tuning,
+            "threshold": self.threshold,
+            "evaluation": self.evaluation,
+        }
+        used = ", ".join(name for name, yes in named.items() if yes) or "nowhere"
+        unused = ", ".join(name.split(" (")[0] for name, yes in named.items() if not yes)
+        return f"{used}; not: {unused}" if unused else used
+
+
+class Phase(Model):
+    """Seconds of one phase of the run; `flows` is what it handled."""
+
+    name: str
+    seconds: float
+    flows: int | None = None
+    peak_memory_bytes: int | None = None
+
+
+class Hardware(Model):
+    """The machine; nothing that names its owner."""
+
+    cpu: str
+    cores: int
+    memory_bytes: int | None
+    platform: str
+    python: str
+    accelerator: str | None = None
+
+
+class Receipt(Model):
+    """Printed with every result and kept beside it.
+
+    `train_attack_share` is the share of attacks among the labelled flows the encoder was fitted on,
+    `detector_attack_share` the same for the scorer; None where labels do not say. `pitfalls` is
+    derived from the rest by `Receipt.of`.
+    """
+
+    schema_version: Literal["netvigil.receipt/1"] = "netvigil.receipt/1"
+    positive_class: Literal["attack"] = "attack"
+    data: tuple[DataUse, ...]
+    split: SplitUse
+    features: FeatureUse
+    labels: LabelUse
+    threshold: ThresholdUse
+    train_attack_share: float | None
+    detector_attack_share: float | None = None
+    evaluation: Evaluation | None
+    phases: tuple[Phase, ...]
+    hardware: Hardware
+    versions: dict[str, str]
+    code_version: str | None = None
+    seeds: tuple[int, ...]
+    config: dict[str, Any]
+    pitfalls: tuple[Pitfall, ...]
+
+    @staticmethod
+    def of(
+        *,
+        data: Iterable[DataUse],
+        split: SplitUse,
+        features: FeatureUse,
+        labels: LabelUse,
+        threshold: ThresholdUse,
+        train_attack_share: float | None,
+        evaluation: Evaluation | None,
+        phases: Iterable[Phase],
+        seeds: Iterable[int],
+        config: dict[str, Any],
+        detector_attack_share: float | None = None,
+        code_version: str | None = None,
+    ) -> Receipt:
+        """Make a receipt: adds this machine, the installed versions and the pitfalls touched."""
+        data = tuple(data)
+        return Receipt(
+            data=data,
+            split=split,
+            features=features,
+            labels=labels,
+            threshold=threshold,
+            train_attack_share=train_attack_share,
+            detector_attack_share=detector_attack_share,
+            evaluation=evaluation,
+            phases=tuple(phases),
+            hardware=hardware(),
+            versions=versions(),
+            code_version=code_version,
+            seeds=tuple(seeds),
+            config=config,
+            pitfalls=judge_pitfalls(
+                sources=len(data),
+                has_clock=all(source.time_basis == "clock" for source in data),
+                shuffled=split.shuffled,
+                tuned_on_labels=labels.tuning,
+                supervised=labels.model,
+                train_filter=labels.train_filter,
+                threshold=threshold.mode,
+                allowed_shortcuts=features.allowed_shortcuts,
+                evaluation=evaluation,
+            ),
+        )
+
+    def to_json(self) -> str:
+        """Return the document, indented, ending in a newline."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    @staticmethod
+    def from_json(text: str | bytes) -> Receipt:
+        """Read a document back; pydantic refuses what is not one."""
+        return Receipt.model_validate_json(text)
+
+
+def hardware(accelerator: str | None = None) -> Hardware:
+    """Describe this machine."""
+    memory = None
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return Hardware(
+        cpu=_cpu_name(),
+        cores=os.cpu_count() or 1,
+        memory_bytes=memory,
+        platform=platform.platform(terse=True),
+        python=platform.python_version(),
+        accelerator=accelerator,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the installed versions of netvigil's packages and of the libraries that matter."""
+    found = {}
+    for distribution in importlib.metadata.distributions():
+        name = (distribution.name or "").lower()
+        if name in SHOWN or name == "netvigil" or name.startswith("netvigil-"):
+            found[name] = distribution.version
+    return dict(sorted(found.items()))
+
+
+def _cpu_name() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name" and value.strip():
+            return value.strip()
+    return platform.processor() or platform.machine() or "unknown"

@@ -1,0 +1,193 @@
+"""From single runs to rows: means, deviations over seeds, intervals and paired differences."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvigil.errors import ContractError
+from netvigil.evaluation.bootstrap import Resampled, interval, tpr_name
+from netvigil.evaluation.metrics import AttackFigures, Confusion, WithinPair
+from netvigil.evaluation.ranking import BestF1, Figure
+from netvigil.evaluation.results import (
+    AttackResult,
+    ConfusionResult,
+    Difference,
+    Kind,
+    MethodResult,
+    OracleResult,
+    PairSupport,
+    PpvAt,
+    Spread,
+    ThresholdUse,
+)
+
+LEVEL = 0.95
+COMPARED = ("auroc", "auprc", tpr_name(0.01), tpr_name(0.05))
+"""Metrics in which methods are compared with the reference baseline."""
+
+
+@dataclass(frozen=True)
+class MethodScores:
+    """One method's scores of the test flows for one seed.
+
+    Shapes:
+        score: float64 [flows], in the order of `evaluate`'s `flow_id`, higher is more anomalous
+        cut: scores strictly above it are alerts; None where no threshold was set
+        seed: None for a method without randomness; fit_s, score_s: seconds, None where not measured
+
+    Raises:
+        ContractError: A cut that is NaN. An infinite cut means no alert (or only alerts).
+    """
+
+    method: str
+    score: NDArray[np.float64]
+    cut: float | None = None
+    seed: int | None = None
+    kind: Kind = "method"
+    threshold: ThresholdUse | None = None
+    fit_s: float | None = None
+    score_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.cut is None:
+            return
+        if math.isnan(self.cut):
+            msg = f"The cut of '{self.method}' is not a number."
+            raise ContractError(msg, do="Pass None where no threshold was set.")
+        # Scores are finite, so the largest float decides like infinity, and JSON can hold it.
+        finite = min(max(float(self.cut), -sys.float_info.max), sys.float_info.max)
+        object.__setattr__(self, "cut", finite)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One run's figures; the scores themselves are gone."""
+
+    run: MethodScores
+    figures: Mapping[str, Figure]
+    ppv: tuple[Figure, ...]
+    attacks: tuple[AttackFigures, ...]
+    confusion: Confusion | None
+    within: WithinPair
+    oracle: BestF1 | None
+    oracle_reason: str
+    resampled: Resampled
+
+
+def method_result(runs: Sequence[Judged], prevalences: Sequence[float]) -> MethodResult:
+    """Sum up one method's runs, one per seed, all on the same flows."""
+    first = runs[0]
+    metrics = {
+        name: _spread([r.figures[name] for r in runs], [r.resampled.get(name) for r in runs])
+        for name in first.figures
+    }
+    return MethodResult(
+        method=first.run.method,
+        kind=first.run.kind,
+        seeds=tuple(r.run.seed for r in runs if r.run.seed is not None),
+        metrics=metrics,
+        within_pair=PairSupport(
+            pairs=first.within.pairs,
+            flows=first.within.flows,
+            comparisons=first.within.comparisons,
+        ),
+        attacks=tuple(_attack(place, runs) for place in range(len(first.attacks))),
+        threshold=first.run.threshold,
+        cuts=tuple(r.run.cut for r in runs),
+        confusions=tuple(
+            None if r.confusion is None else ConfusionResult(**asdict(r.confusion)) for r in runs
+        ),
+        ppv=tuple(
+            PpvAt(prevalence=p, ppv=_spread([r.ppv[place] for r in runs]))
+            for place, p in enumerate(prevalences)
+        ),
+        oracle=_oracle(runs),
+        fit_s=_mean([r.run.fit_s for r in runs]),
+        score_s=_mean([r.run.score_s for r in runs]),
+    )
+
+
+def _attack(place: int, runs: Sequence[Judged]) -> AttackResult:
+    # Every run sees the same flows, so classes stand in the same order with the same support.
+    same = [r.attacks[place] for r in runs]
+    return AttackResult(
+        attack=same[0].attack,
+        support=same[0].support,
+        recall=_spread([a.recall for a in same]),
+        auroc=_spread([a.auroc for a in same]),
+    )
+
+
+def _oracle(runs: Sequence[Judged]) -> OracleResult:
+    def column(name: str) -> Spread:
+        return _spread(
+            [
+                Figure(getattr(r.oracle, name)) if r.oracle else Figure(None, r.oracle_reason)
+                for r in runs
+            ]
+        )
+
+    return OracleResult(
+        f1=column("f1"),
+        precision=column("precision"),
+        recall=column("recall"),
+        cuts=tuple(r.oracle.cut if r.oracle else None for r in runs),
+    )
+
+
+def _spread(
+    figures: Sequence[Figure], resampled: Sequence[NDArray[np.float64] | None] = ()
+) -> Spread:
+    values = [figure.value for figure in figures if figure.value is not None]
+    reason = next((figure.reason for figure in figures if figure.value is None), "")
+    if values and len(values) < len(figures):
+        reason = f"undefined for {len(figures) - len(values)} of {len(figures)} seeds: {reason}"
+    draws = [draw for draw in resampled if draw is not None]
+    span = interval(np.mean(draws, axis=0), level=LEVEL) if draws and values else None
+    return Spread(
+        mean=statistics.fmean(values) if values else None,
+        sd=statistics.stdev(values) if len(values) > 1 else None,
+        per_seed=tuple(figure.value for figure in figures),
+        low=span.low if span else None,
+        high=span.high if span else None,
+        resamples=span.used if span else 0,
+        reason=reason,
+    )
+
+
+def differences(judged: Mapping[str, Sequence[Judged]], reference: str) -> Iterable[Difference]:
+    """Yield each method minus the reference baseline, on the same resamples; baselines are not."""
+    if reference not in judged:
+        return
+    for method, runs in judged.items():
+        if method == reference or runs[0].run.kind == "baseline":
+            continue
+        for metric in COMPARED:
+            mine = _mean([r.figures[metric].value for r in runs])
+            theirs = _mean([r.figures[metric].value for r in judged[reference]])
+            if mine is None or theirs is None:
+                continue
+            mine_drawn = np.mean([r.resampled[metric] for r in runs], axis=0)
+            theirs_drawn = np.mean([r.resampled[metric] for r in judged[reference]], axis=0)
+            span = interval(mine_drawn - theirs_drawn, level=LEVEL)
+            yield Difference(
+                method=method,
+                reference=reference,
+                metric=metric,
+                mean=mine - theirs,
+                low=span.low if span else None,
+                high=span.high if span else None,
+                resamples=span.used if span else 0,
+            )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None

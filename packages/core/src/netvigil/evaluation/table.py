@@ -1,0 +1,290 @@
+"""The comparison table for terminals, READMEs, spreadsheets and machines; the receipt in words.
+
+Names of attacks, files and classes come out of traffic and label files, so they are hostile:
+control and formatting characters are shown as escapes, and each format's own markup is defused.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from netvigil.evaluation.bootstrap import tpr_name
+from netvigil.evaluation.receipt import Receipt
+from netvigil.evaluation.results import Headline, MethodResult, Spread
+
+Cell = Callable[[MethodResult], Spread | float | None]
+
+
+def _metric(name: str) -> Cell:
+    return lambda method: method.metrics[name]
+
+
+COLUMNS: Mapping[str, tuple[str, Cell, str]] = {
+    "auroc": ("AUROC", _metric("auroc"), ".3f"),
+    "auprc": ("AUPRC", _metric("auprc"), ".3f"),
+    "tpr_at_fpr_1%": ("TPR@1%", _metric(tpr_name(0.01)), ".3f"),
+    "tpr_at_fpr_5%": ("TPR@5%", _metric(tpr_name(0.05)), ".3f"),
+    "within_pair_auroc": ("within pair", _metric("within_pair_auroc"), ".3f"),
+    "precision": ("precision", _metric("precision"), ".3f"),
+    "recall": ("recall", _metric("recall"), ".3f"),
+    "f1": ("F1", _metric("f1"), ".3f"),
+    "alerts_per_hour": ("alerts/h", _metric("alerts_per_hour"), ",.0f"),
+    "fit_s": ("fit s", lambda method: method.fit_s, ".2f"),
+    "score_s": ("score s", lambda method: method.score_s, ".2f"),
+}
+"""Key -> header, where the value is found, how it is printed."""
+MARKUP = frozenset("\\`*[]<>|&")
+"""Characters with a meaning in Markdown or HTML; a character reference has none."""
+PADDING = 3  # a blank on each side and one rule
+ABSENT = "–"  # noqa: RUF001 - an en dash, the usual sign for a figure that does not exist
+
+
+def printable(text: str) -> str:
+    r"""Show control, formatting and line-breaking characters as escapes.
+
+    Example:
+        >>> printable("scan\x1b[31m\u202e")
+        'scan\\x1b[31m\\u202e'
+    """
+    return "".join(c if c == " " or _shows(c) else _escaped(c) for c in text)
+
+
+@dataclass(frozen=True)
+class ComparisonView:
+    """The table as something rich can print: as many tables below each other as the width asks for.
+
+    No column is squeezed or dropped; baselines are dimmed.
+    """
+
+    headline: Headline
+    title: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(printable(self.title or _title(self.headline)), style="italic")
+        methods = self.headline.methods
+        names = [escape(printable(method.method)) for method in methods]
+        headers = [header.replace(" (", "\n(") for header in _headers(self.headline)]
+        columns = list(zip(headers, *map(_cells, methods), strict=True))
+        lines = [[line for cell in column for line in cell.split("\n")] for column in columns]
+        widths = [max(map(cell_len, cells)) + PADDING for cells in lines]
+        room = options.max_width - max(map(cell_len, ["method", *names])) - PADDING - 1
+        for group in _groups(widths, room):
+            table = Table()
+            table.add_column("method", no_wrap=True)
+            for place in group:
+                table.add_column(columns[place][0], justify="right", no_wrap=True)
+            for row, method in enumerate(methods, start=1):
+                cells = [columns[place][row] for place in group]
+                style = "dim" if method.kind == "baseline" else ""
+                table.add_row(names[row - 1], *cells, style=style)
+            yield table
+
+
+def to_rich(headline: Headline, *, title: str = "") -> ComparisonView:
+    """Return the table for a terminal of any width: `console.print(to_rich(headline))`."""
+    return ComparisonView(headline, title)
+
+
+def to_markdown(headline: Headline) -> str:
+    """Return the table for a README, with a caption line below it."""
+    header = ["method", *_headers(headline)]
+    lines = [_markdown_row(header), _markdown_row(["---", *["---:"] * (len(header) - 1)])]
+    for method in headline.methods:
+        name = _markdown(method.method)
+        name = f"*{name}*" if method.kind == "baseline" else f"**{name}**"
+        lines.append(_markdown_row([name, *_cells(method)]))
+    return "\n".join([*lines, "", _markdown(_title(headline))]) + "\n"
+
+
+def to_csv(headlines: Mapping[str, Headline]) -> str:
+    """Return one line per run and method with mean, deviation and interval in columns of their own.
+
+    `headlines` maps a run's name to its headline; base rates differ between runs and stand beside.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    spread = ("", "_sd", "_low", "_high")
+    plain = [key for key in COLUMNS if key.endswith("_s")]
+    names = [f"{key}{end}" for key in COLUMNS if key not in plain for end in spread]
+    fixed = ["run", "method", "kind", "seeds", "flows", "attacks", "prevalence"]
+    writer.writerow([*fixed, *names, *plain])
+    for row in to_rows(headlines):
+        first = [row["run"], row["method"], row["kind"], len(row["seeds"])]
+        first += [row["flows"], row["attacks"], row["prevalence"]]
+        values = [row[name] for name in (*names, *plain)]
+        writer.writerow([_csv(value) for value in (*first, *values)])
+    return out.getvalue()
+
+
+def to_json(headlines: Mapping[str, Headline]) -> str:
+    """Return the same rows as JSON, missing figures as null."""
+    return json.dumps(to_rows(headlines), indent=2, allow_nan=False) + "\n"
+
+
+def to_rows(headlines: Mapping[str, Headline]) -> list[dict[str, Any]]:
+    """Return plain values, one mapping per run and method."""
+    rows = []
+    for run, headline in headlines.items():
+        for method in headline.methods:
+            row: dict[str, Any] = {
+                "run": run,
+                "method": method.method,
+                "kind": method.kind,
+                "seeds": list(method.seeds),
+                "flows": headline.flows,
+                "attacks": headline.attacks,
+                "prevalence": headline.prevalence,
+                "excluded": dict(headline.excluded),
+            }
+            for key, (_, find, _) in COLUMNS.items():
+                value = find(method)
+                if isinstance(value, Spread):
+                    row |= {key: value.mean, f"{key}_sd": value.sd}
+                    row |= {f"{key}_low": value.low, f"{key}_high": value.high}
+                else:
+                    row[key] = value
+            rows.append(row)
+    return rows
+
+
+def receipt_lines(receipt: Receipt) -> list[tuple[str, str]]:
+    """Say what stands in a receipt, as (subject, sentence) pairs of printable text."""
+    split, features, evaluation = receipt.split, receipt.features, receipt.evaluation
+    machine = receipt.hardware
+    memory = f", {machine.memory_bytes / 2**30:.0f} GiB" if machine.memory_bytes else ""
+    lines = [
+        (
+            "data",
+            f"{source.source}: {source.flows:,} flows, {source.format}, {source.time_basis},"
+            f" bytes {source.bytes_layer}, sha256 {source.sha256[:16]}",
+        )
+        for source in receipt.data
+    ]
+    lines += [
+        ("split", split.protocol + (f", purge {split.purge_s:g} s" if split.purge_s else "")),
+        *((f"  {name}", _part(part.model_dump())) for name, part in split.parts.items()),
+        ("features", f"{_features(receipt)}, list {features.sha256[:16]}"),
+        ("labels used by", receipt.labels.words()),
+        ("attacks in training", _share(receipt.train_attack_share)),
+        ("threshold", f"{receipt.threshold.mode}: {receipt.threshold.provenance}"),
+    ]
+    if evaluation:
+        head = evaluation.headline
+        lines += [
+            ("prevalence", f"{_share(head.prevalence)} ({head.attacks:,} of {head.flows:,} flows)"),
+            ("unknown flows", f"{evaluation.unknown:,} left out of the metrics"),
+            ("intervals", f"{head.bootstrap.resamples} resamples by {head.bootstrap.by}"),
+        ]
+    lines += [
+        ("phases", "; ".join(_phase(p.name, p.seconds, p.flows) for p in receipt.phases)),
+        ("hardware", f"{machine.cpu}, {machine.cores} cores{memory}, {machine.platform}"),
+        ("versions", ", ".join(f"{k} {v}" for k, v in receipt.versions.items())),
+        *((f"{p.id} {p.name}", p.why) for p in receipt.pitfalls if p.state == "touched"),
+    ]
+    return [(subject, printable(sentence)) for subject, sentence in lines]
+
+
+def _groups(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Fill lines with column numbers from left to right; each line takes at least one.
+
+    Example:
+        >>> _groups([4, 4, 4], 9)
+        [[0, 1], [2]]
+    """
+    groups: list[list[int]] = [[]]
+    left = room
+    for place, width in enumerate(widths):
+        if groups[-1] and width > left:
+            groups.append([])
+            left = room
+        groups[-1].append(place)
+        left -= width
+    return groups
+
+
+def _title(headline: Headline) -> str:
+    base = "" if headline.prevalence is None else f", base rate {headline.prevalence:.3f}"
+    flows = f"{headline.flows:,} test flows, {headline.attacks:,} attacks{base}"
+    return f"{headline.title}: {flows}; mean ± sd over seeds"
+
+
+def _headers(headline: Headline) -> list[str]:
+    headers = [header for header, _, _ in COLUMNS.values()]
+    if headline.prevalence is not None:
+        headers[list(COLUMNS).index("auprc")] += f" (base {headline.prevalence:.3f})"
+    return headers
+
+
+def _cells(method: MethodResult) -> list[str]:
+    return [_cell(find(method), form) for _, find, form in COLUMNS.values()]
+
+
+def _cell(value: Spread | float | None, form: str) -> str:
+    if isinstance(value, Spread):
+        if value.mean is None:
+            return ABSENT
+        around = f" ± {value.sd:{form}}" if value.sd is not None else ""
+        return f"{value.mean:{form}}{around}"
+    return ABSENT if value is None else f"{value:{form}}"
+
+
+def _features(receipt: Receipt) -> str:
+    features = receipt.features
+    count = len(features.names) + len(features.categories)
+    text = f"{features.feature_set}: {count} columns, {len(features.denied)} shortcuts denied"
+    if features.allowed_shortcuts:
+        text += f", ALLOWED: {', '.join(features.allowed_shortcuts)}"
+    return text
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    text = f"{part['flows']:,} flows"
+    if part["attacks"] is not None:
+        text += f", {part['attacks']:,} attacks"
+    return text + (f", {part['first']} to {part['last']}" if part["first"] else "")
+
+
+def _phase(name: str, seconds: float, flows: int | None) -> str:
+    rate = f" ({flows / seconds:,.0f} flows/s)" if flows and seconds > 0 else ""
+    return f"{name} {seconds:.2f} s{rate}"
+
+
+def _share(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2%}"
+
+
+def _shows(character: str) -> bool:
+    # Cc, Cf, Cs, Co, Cn: controls, direction overrides, surrogates; Z*: breaks and odd spaces.
+    return unicodedata.category(character)[0] not in "CZ"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _markdown(text: str) -> str:
+    return "".join(f"&#{ord(c)};" if c in MARKUP else c for c in printable(text))
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _csv(value: object) -> object:
+    # A spreadsheet runs a text cell that begins like a formula; a quote in front makes it text.
+    if isinstance(value, str):
+        value = printable(value)
+        return f"'{value}" if value[:1] in {"=", "+", "-", "@"} else value
+    return value

@@ -1,0 +1,204 @@
+"""The runner's last step: scores meet labels, and the receipt says how they came about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import tomli_w
+from numpy.typing import NDArray
+
+from netvigil import __version__, parts
+from netvigil.baselines import pair_keys
+from netvigil.contracts import LabelTable
+from netvigil.evaluation import (
+    DataUse,
+    Evaluation,
+    FeatureUse,
+    LabelUse,
+    MethodScores,
+    PartUse,
+    Phase,
+    Receipt,
+    SplitUse,
+    ThresholdUse,
+    evaluate,
+)
+from netvigil.evaluation.judge import RARE
+from netvigil.phases import Phases
+from netvigil.prepare import Prepared
+from netvigil.runfolder import RunFolder
+from netvigil.seeds import MethodRun, SeedResults
+from netvigil.splits import ROLES, TEST, UNUSED
+from netvigil.truth import ATTACK, UNKNOWN
+
+
+def judge(
+    prepared: Prepared, results: list[SeedResults], phases: Phases, *, sha256: str
+) -> Receipt:
+    """Judge every method and baseline on the test part and write the receipt; without labels it holds no figures."""
+    evaluation = _evaluate(prepared, results) if prepared.truth.state.any() else None
+    own = next(run for result in results for run in result.runs if run.kind == "method")
+    experiment = prepared.experiment
+    report = prepared.store.report
+    return Receipt.of(
+        data=[
+            DataUse(
+                source=experiment.flows.source.name,
+                sha256=sha256,
+                flows=len(prepared.store),
+                rows_repaired=report.repaired,
+                rows_rejected=report.rejected,
+                format=prepared.store.info.format,
+                time_basis=prepared.store.info.time_basis,
+                bytes_layer=prepared.store.info.bytes_layer,
+                direction=prepared.store.info.direction,
+            )
+        ],
+        split=_split_use(prepared),
+        features=_feature_use(prepared),
+        labels=LabelUse(
+            train_filter=experiment.train.uses_labels,
+            threshold=_supervised(prepared),
+            evaluation=evaluation is not None,
+        ),
+        threshold=_threshold_use(prepared, own),
+        train_attack_share=_share(prepared, prepared.trained.keep),
+        detector_attack_share=_share(prepared, prepared.trained.keep),
+        evaluation=evaluation,
+        phases=[
+            Phase(name=name, seconds=seconds, flows=phases.flows[name] or None)
+            for name, seconds in phases.seconds.items()
+        ],
+        seeds=experiment.run.seeds,
+        config=plain(prepared),
+        code_version=__version__,
+    )
+
+
+def write_receipt(receipt: Receipt, folder: RunFolder) -> None:
+    """Write `config.toml`, `receipt.json` and `metrics.json` into the run folder."""
+    folder.write("config.toml", tomli_w.dumps(receipt.config))
+    folder.write("receipt.json", receipt.to_json())
+    if receipt.evaluation is not None:
+        folder.write("metrics.json", receipt.evaluation.model_dump_json(indent=2) + "\n")
+
+
+def _evaluate(prepared: Prepared, results: list[SeedResults]) -> Evaluation:
+    settings = prepared.experiment.evaluate
+    inside = prepared.split.role == TEST
+    start = prepared.split.start_us
+    windows = prepared.windows["test"].whole
+    ids = np.asarray(windows.flow_id)
+    known = prepared.truth.state != UNKNOWN
+    aligned = prepared.truth.aligned(known & inside)
+    labels = LabelTable.of(
+        ids[known[inside]], aligned.is_attack, pa.array(aligned.attack, pa.string())
+    )
+    clocked = start is not None
+    return evaluate(
+        flow_id=ids,
+        labels=labels,
+        runs=_scores(prepared, results),
+        start_us=start[inside] if start is not None else None,
+        pair=_pairs(prepared),
+        window_start=np.repeat(windows.window_start, np.diff(windows.flow_ptr))
+        if clocked and len(windows) > 1
+        else None,
+        exclude=settings.exclude,
+        resamples=settings.resamples,
+        bootstrap_seed=settings.seed,
+        prevalences=RARE if settings.prevalence is None else (settings.prevalence,),
+    )
+
+
+def _scores(prepared: Prepared, results: list[SeedResults]) -> Iterator[MethodScores]:
+    for result in results:
+        for run in result.runs:
+            yield MethodScores(
+                method=run.method,
+                score=run.test,
+                cut=run.cut,
+                seed=result.seed,
+                kind="baseline" if run.kind == "baseline" else "method",
+                threshold=_threshold_use(prepared, run),
+                fit_s=run.fit_s,
+                score_s=run.score_s,
+            )
+
+
+def _threshold_use(prepared: Prepared, run: MethodRun) -> ThresholdUse:
+    return ThresholdUse(
+        mode="validation-labels" if _supervised(prepared) else "label-free",
+        rule=prepared.assembly.threshold.name,
+        provenance=run.provenance,
+    )
+
+
+def _supervised(prepared: Prepared) -> bool:
+    part = prepared.assembly.threshold.part
+    return isinstance(part, parts.Threshold) and part.supervised
+
+
+def _pairs(prepared: Prepared) -> NDArray[np.uint64] | None:
+    """Return the host pair's key of each test flow, or None where flows have no addresses."""
+    if prepared.counts.absent:
+        return None
+    batches = prepared.store.select(prepared.split.role == TEST, columns=["src_ip", "dst_ip"])
+    return np.concatenate([pair_keys(flows) for _, flows in batches])
+
+
+def _share(prepared: Prepared, keep: NDArray[np.bool_]) -> float | None:
+    state = prepared.truth.state[keep]
+    known = int((state != UNKNOWN).sum())
+    return float((state == ATTACK).sum() / known) if known else None
+
+
+def _split_use(prepared: Prepared) -> SplitUse:
+    described = prepared.split.describe()
+    state = prepared.truth.state
+    parts_used = {}
+    for name, role in (*ROLES.items(), ("purged", UNUSED)):
+        inside = prepared.split.role == role
+        part = described["parts"].get(name, {"flows": int(inside.sum())})
+        parts_used[name] = PartUse(
+            **part,
+            known=int((state[inside] != UNKNOWN).sum()),
+            attacks=int((state[inside] == ATTACK).sum()),
+        )
+    return SplitUse(
+        protocol=described["protocol"],
+        shuffled=described["protocol"] == "paper-shuffled",
+        purge_s=described.get("purge_s"),
+        parts=parts_used,
+    )
+
+
+def _feature_use(prepared: Prepared) -> FeatureUse:
+    settings, contract = prepared.experiment.features, prepared.contract
+    return FeatureUse(
+        feature_set=settings.set if isinstance(settings.set, str) else "list",
+        names=contract.numeric,
+        categories=contract.categories,
+        sha256=contract.digest(),
+        transforms=tuple(t.name for t in prepared.assembly.transforms),
+        denied=dict(contract.denied),
+        allowed_shortcuts=contract.allowed_shortcuts,
+    )
+
+
+def plain(prepared: Prepared) -> dict[str, object]:
+    """Return the resolved experiment as JSON values: every part's settings, and the source by name only."""
+    values = prepared.experiment.model_dump(mode="json", exclude_none=True)
+    values["flows"]["source"] = prepared.experiment.flows.source.name
+    values["flows"]["reader"] = prepared.reading.reader.name
+    assembly = prepared.assembly
+    for section, chosen in (
+        ("graph", assembly.builder),
+        ("encoder", assembly.encoder),
+        ("scorer", assembly.scorer),
+        ("threshold", assembly.threshold),
+    ):
+        values[section]["options"] = chosen.config.model_dump(mode="json", exclude_none=True)
+    return values

@@ -1,0 +1,133 @@
+"""What a run or a detection leaves behind: scores, alerts, and the accounting of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from netvigil.contracts import AlertTable, FlowTable, ScoreTable, WindowGraphs
+from netvigil.errors import ContractError
+from netvigil.phases import Advance
+from netvigil.pipeline import Pipeline, encode_checked
+from netvigil.reasons import make_alerts
+from netvigil.store import FlowStore
+
+SCORES = pa.schema(
+    [
+        ("flow_id", pa.int64()),
+        ("window_start", pa.int64()),
+        ("score", pa.float64()),
+        ("alert", pa.bool_()),
+    ]
+)
+
+
+class ScoreFile:
+    """Writes scores batch by batch to one Parquet file, whose metadata holds the cut and the bundle."""
+
+    def __init__(self, path: Path, *, cut: float, bundle: str) -> None:
+        metadata = {b"netvigil.cut": repr(cut).encode(), b"netvigil.bundle": bundle.encode()}
+        self._file = pq.ParquetWriter(path, SCORES.with_metadata(metadata), compression="lz4")
+        self.cut, self.flows = cut, 0
+
+    def add(self, scores: ScoreTable) -> None:
+        """Append the scores of some flows."""
+        columns = [scores.flow_id, scores.window_start, scores.score, scores.score > self.cut]
+        arrays = [pa.array(np.ascontiguousarray(c)) for c in columns]
+        self._file.write_table(pa.table(arrays, schema=self._file.schema))
+        self.flows += len(scores)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+
+def read_scores(path: Path) -> tuple[ScoreTable, float]:
+    """Read a score file back with its cut.
+
+    Raises:
+        ContractError: This is not a score file.
+    """
+    table = pq.read_table(path)
+    if table.schema.names != SCORES.names:
+        msg = "This is not a netvigil score file."
+        raise ContractError(msg, where=f"{path}: columns {', '.join(table.schema.names)}")
+    cut = float((table.schema.metadata or {}).get(b"netvigil.cut", b"nan"))
+    columns = [table[name].to_numpy() for name in ("flow_id", "score", "window_start")]
+    return ScoreTable(*columns), cut
+
+
+def score_store(
+    pipeline: Pipeline, store: FlowStore, scores: ScoreFile, bundle: str, advance: Advance
+) -> Iterator[AlertTable]:
+    """Score every flow of a store, writing scores and yielding alerts as the windows stream by."""
+    waiting: list[FlowTable] = []
+
+    def watched() -> Iterator[tuple[int, FlowTable]]:
+        for first, flows in store.select(None, columns=pipeline.columns()):
+            waiting.append(flows)
+            yield first, flows
+
+    for windows in pipeline.windows(watched()):
+        encoded = encode_checked(pipeline.encoder, pipeline.assembly.encoder.name, windows)
+        table = pipeline.scorer.score(encoded)
+        scores.add(table)
+        flows = _take_first(waiting, windows)
+        yield alerts_of(pipeline, flows, table.score, windows.flow_x, bundle, cut=scores.cut)
+        advance(len(table))
+
+
+def alerts_of(
+    pipeline: Pipeline,
+    flows: FlowTable,
+    score: NDArray[np.float64],
+    x: NDArray[np.float32],
+    bundle: str,
+    *,
+    cut: float,
+) -> AlertTable:
+    """Turn the flows above the cut into alerts with reasons."""
+    return make_alerts(
+        flows,
+        score,
+        cut,
+        np.asarray(x),
+        profile=pipeline.profile,
+        counts=pipeline.counts,
+        bundle=bundle,
+    )
+
+
+def _take_first(waiting: list[FlowTable], windows: WindowGraphs) -> FlowTable:
+    """Take the flows of these windows, which are the first that wait, and check that they are the same."""
+    needed = len(windows.flow_id)
+    pieces: list[pa.Table] = []
+    info = waiting[0].info
+    while needed:
+        flows = waiting.pop(0)
+        if len(flows) > needed:
+            waiting.insert(0, flows.slice(needed))
+            flows = flows.slice(0, needed)
+        pieces.append(flows.table)
+        needed -= len(flows)
+    taken = FlowTable.trusted(pa.concat_tables(pieces), info)
+    require_order(taken.flow_id, windows.flow_id)
+    return taken
+
+
+def require_order(flows: NDArray[np.int64], windows: NDArray[np.int64]) -> None:
+    """Refuse a builder that reorders flows.
+
+    Raises:
+        ContractError: The ids differ.
+    """
+    if not np.array_equal(flows, windows):
+        msg = "A graph builder changed the order of the flows."
+        raise ContractError(
+            msg, do="WindowGraphs.flow_id must follow the order of the flows given."
+        )

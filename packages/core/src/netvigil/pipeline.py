@@ -1,0 +1,250 @@
+"""The parts of one experiment: chosen by name, checked against each other, made, fitted, applied.
+
+`assemble` refuses an impossible pipeline before a byte is read. `Pipeline` is what a bundle carries: everything that
+`detect` needs, and nothing that saw a label unless it says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from netvigil import parts, protocols
+from netvigil.baselines import TrainCounts
+from netvigil.config import Choice, Experiment, part_config
+from netvigil.contracts import EncodedFlows, FlowFeatures, FlowInfo, FlowTable, WindowGraphs
+from netvigil.errors import ConfigError, IncompatiblePartsError
+from netvigil.features import FeatureContract, extract
+from netvigil.plugins import P, Plugins, Provider
+from netvigil.reasons import FeatureProfile
+from netvigil.windows import build_windows
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A part, its checked settings and its provider; `make()` gives a fresh, unfitted instance."""
+
+    part: parts.Part[Any]
+    config: parts.PartConfig
+    provider: Provider
+
+    @property
+    def name(self) -> str:
+        """The part's name."""
+        return self.part.name
+
+    def make(self) -> Any:
+        """Make a fresh instance."""
+        return self.part.make(self.config)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a manifest says about it."""
+        return {
+            "name": self.part.name,
+            "config": self.config.model_dump(mode="json"),
+            "distribution": self.provider.distribution,
+            "version": self.provider.version,
+        }
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Every part of an experiment, none of them fitted yet."""
+
+    transforms: tuple[Chosen, ...]
+    builder: Chosen
+    encoder: Chosen
+    scorer: Chosen
+    threshold: Chosen
+    labeller: Chosen | None
+    exporter: Chosen
+    executor: Chosen | None = None
+    also: tuple[Chosen, ...] = ()
+    baselines: tuple[Chosen, ...] = ()
+    absent_baselines: tuple[str, ...] = ()
+
+
+def choose(plugins: Plugins, kind: type[P], choice: Choice, *, section: str, base: Path) -> Chosen:
+    """Look a part up by name and check its settings."""
+    found = plugins.get(kind, choice.name)
+    where = f"[{section}] {choice.name}"
+    settings = part_config(found.part.config, choice.options, where=where, base=base)
+    return Chosen(found.part, settings, found.provider)
+
+
+def assemble(experiment: Experiment, plugins: Plugins, *, base: Path) -> Assembly:
+    """Choose every part of an experiment and refuse a pipeline that cannot work.
+
+    Raises:
+        UnknownPartError, PluginConflictError: A name that nobody, or two packages, provide.
+        ConfigError: A part's setting is wrong.
+        IncompatiblePartsError: Parts that do not fit together; names those that would.
+    """
+
+    def one(kind: type[P], name: str, options: dict[str, Any], section: str) -> Chosen:
+        choice = Choice(name=name, options=options)
+        return choose(plugins, kind, choice, section=section, base=base)
+
+    e = experiment
+    encoder = one(parts.Encoder, e.encoder.name, e.encoder.options, "encoder")
+    encoder = _with_device(encoder, e.run.device)
+    baselines, absent = _baselines(experiment, plugins, base)
+    labels = e.labels
+    assembly = Assembly(
+        transforms=tuple(
+            one(parts.FlowTransform, t.name, t.options, "features.transforms")
+            for t in e.features.transforms
+        ),
+        builder=one(parts.GraphBuilder, e.graph.builder, e.graph.options, "graph"),
+        encoder=encoder,
+        scorer=one(parts.Scorer, e.scorer.name, e.scorer.options, "scorer"),
+        threshold=one(parts.Threshold, e.threshold.name, e.threshold.options, "threshold"),
+        labeller=one(parts.FlowLabeller, labels.labeller, labels.options, "labels")
+        if labels
+        else None,
+        executor=one(parts.Executor, e.run.executor, {}, "run.executor"),
+        exporter=one(
+            parts.AlertExporter, e.alerts.exporter.name, e.alerts.exporter.options, "alerts"
+        ),
+        also=tuple(one(parts.Scorer, s.name, s.options, "evaluate.also") for s in e.evaluate.also),
+        baselines=baselines,
+        absent_baselines=absent,
+    )
+    _check_fit(assembly, plugins)
+    return assembly
+
+
+def _baselines(
+    experiment: Experiment, plugins: Plugins, base: Path
+) -> tuple[tuple[Chosen, ...], tuple[str, ...]]:
+    """Choose the raw-feature baselines; one whose package is absent is named in the table instead."""
+    installed = plugins.names(parts.Scorer)
+    wanted = experiment.evaluate.baselines
+    chosen = tuple(
+        choose(plugins, parts.Scorer, b, section="evaluate.baselines", base=base)
+        for b in wanted
+        if b.name in installed
+    )
+    return chosen, tuple(b.name for b in wanted if b.name not in installed)
+
+
+def _with_device(encoder: Chosen, device: str) -> Chosen:
+    """Pass `run.device` on to an encoder that has such a setting and was not given one."""
+    fields = type(encoder.config).model_fields
+    if "device" not in fields or "device" in encoder.config.model_fields_set:
+        return encoder
+    return replace(encoder, config=encoder.config.model_copy(update={"device": device}))
+
+
+def _check_fit(assembly: Assembly, plugins: Plugins) -> None:
+    builder, encoder = assembly.builder.part, assembly.encoder.part
+    assert isinstance(builder, parts.GraphBuilder)
+    assert isinstance(encoder, parts.Encoder)
+    if builder.emits not in encoder.accepts:
+        fitting = [
+            f"{r.part.name} ({r.provider})"
+            for r in plugins.of(parts.GraphBuilder)
+            if r.part.emits in encoder.accepts
+        ]
+        msg = (
+            f"Encoder '{encoder.name}' reads {' or '.join(encoder.accepts)} windows, "
+            f"but builder '{builder.name}' makes {builder.emits}."
+        )
+        raise IncompatiblePartsError(msg, do=f"Builders that fit: {', '.join(fitting) or 'none'}.")
+    for chosen in (assembly.scorer, *assembly.also):
+        scorer = chosen.part
+        assert isinstance(scorer, parts.Scorer)
+        if scorer.needs not in encoder.emits:
+            fitting = [
+                f"{r.part.name} ({r.provider})"
+                for r in plugins.of(parts.Scorer)
+                if r.part.needs in encoder.emits
+            ]
+            needs = "embeddings" if scorer.needs == "embedding" else "error terms"
+            only = " and ".join(sorted(encoder.emits))
+            msg = f"Scorer '{scorer.name}' needs {needs}, but encoder '{encoder.name}' emits only {only}."
+            raise IncompatiblePartsError(
+                msg, do=f"Scorers that fit: {', '.join(fitting) or 'none'}."
+            )
+    threshold = assembly.threshold.part
+    assert isinstance(threshold, parts.Threshold)
+    if threshold.supervised and assembly.labeller is None:
+        msg = f"Threshold '{threshold.name}' is supervised, but nothing labels the flows."
+        raise ConfigError(msg, where="[threshold]", do="Add a [labels] section, or use 'quantile'.")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A fitted pipeline, from flows to scores.
+
+    `contract` and `info` say what a source must offer; `cut` is where alerts begin, `provenance` what it was set on.
+    """
+
+    contract: FeatureContract
+    info: FlowInfo
+    assembly: Assembly
+    transforms: tuple[protocols.FlowTransform, ...]
+    builder: protocols.GraphBuilder
+    encoder: protocols.Encoder
+    scorer: protocols.Scorer
+    threshold: protocols.Threshold
+    counts: TrainCounts
+    profile: FeatureProfile
+    seed: int
+
+    def features(self, flows: FlowTable) -> FlowFeatures:
+        """Return the transformed features of flows."""
+        return apply_transforms(self.transforms, extract(flows, self.contract))
+
+    def windows(self, batches: Iterable[tuple[int, FlowTable]]) -> Iterator[WindowGraphs]:
+        """Build windows from batches of flows with their first row number."""
+        return build_windows(batches, self.features, self.builder)
+
+    def columns(self) -> list[str]:
+        """Return the columns a pass over a store needs."""
+        return pass_columns(self.contract)
+
+
+def pass_columns(contract: FeatureContract) -> list[str]:
+    """Return the columns that features, windows and rarity rules need, each once."""
+    needed = ["flow_id", "start", "end", "src_ip", "dst_ip", "src_port", "dst_port", "protocol"]
+    return list(dict.fromkeys([*needed, *contract.numeric, *contract.categories]))
+
+
+def apply_transforms(
+    transforms: Iterable[protocols.FlowTransform], features: FlowFeatures
+) -> FlowFeatures:
+    """Apply fitted transforms one after another; categories that none of them used are left behind."""
+    for transform in transforms:
+        features = transform.transform(features)
+    return FlowFeatures(features.x, features.names)
+
+
+def fit_transforms(
+    chosen: Iterable[Chosen], flows: list[FlowTable], contract: FeatureContract, *, seed: int
+) -> tuple[tuple[protocols.FlowTransform, ...], FeatureProfile]:
+    """Fit each transform on what the ones before it make of the train flows; profile what comes out."""
+    table = pa.concat_tables([f.table for f in flows])
+    features = extract(FlowTable.trusted(table, flows[0].info), contract)
+    fitted: list[protocols.FlowTransform] = []
+    for choice in chosen:
+        transform: protocols.FlowTransform = choice.make().fit(features, seed=seed)
+        features = transform.transform(features)
+        fitted.append(transform)
+    return tuple(fitted), FeatureProfile.of(features.x, features.names)
+
+
+def encode_checked(encoder: protocols.Encoder, name: str, windows: WindowGraphs) -> EncodedFlows:
+    """Encode windows and refuse an encoder that loses, doubles or reorders flows."""
+    encoded = encoder.encode(windows)
+    if len(encoded) != len(windows.flow_id) or (encoded.flow_id != windows.flow_id).any():
+        msg = (
+            f"EncodedFlows from encoder '{name}' has {len(encoded):,} rows for a window of "
+            f"{len(windows.flow_id):,} flows."
+        )
+        raise IncompatiblePartsError(msg, do="Each flow must appear exactly once, in order.")
+    return encoded

@@ -1,0 +1,186 @@
+"""Make a source ready for learning: read, label, split, choose features, fit transforms, spool windows.
+
+After this step nothing that learns can reach a label, or a flow outside its own part of the split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvigil import protocols
+from netvigil.baselines import TrainCounts
+from netvigil.config import Experiment
+from netvigil.contracts import FlowFeatures, FlowTable
+from netvigil.features import FeatureContract, extract, select_features
+from netvigil.phases import Advance, Phases
+from netvigil.pipeline import Assembly, apply_transforms, fit_transforms, pass_columns
+from netvigil.plugins import Plugins
+from netvigil.protocols import Calibration
+from netvigil.reasons import FeatureProfile
+from netvigil.sources import Reading, choose_reader, open_source
+from netvigil.splits import CALIBRATE, TEST, Split, make_split
+from netvigil.store import FlowStore
+from netvigil.truth import ATTACK, UNKNOWN, TrainFilter, Truth, label_store, train_filter
+from netvigil.windows import SpooledWindows, build_windows
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A source made ready: who may see what, and the windows of each part."""
+
+    experiment: Experiment
+    assembly: Assembly
+    reading: Reading
+    store: FlowStore
+    truth: Truth
+    split: Split
+    trained: TrainFilter
+    contract: FeatureContract
+    transforms: tuple[protocols.FlowTransform, ...]
+    profile: FeatureProfile
+    builder: protocols.GraphBuilder
+    counts: TrainCounts
+    windows: Mapping[str, SpooledWindows]
+
+    def calibration(self, score: NDArray[np.float64], *, supervised: bool) -> Calibration:
+        """Return what a threshold may see; labels only where it says that it is supervised."""
+        inside = self.split.role == CALIBRATE
+        state = self.truth.state[inside]
+        start = self.split.start_us
+        return Calibration(
+            score=score,
+            start_us=None if start is None else start[inside],
+            duration_s=self.split.duration_s("calibrate"),
+            is_attack=state == ATTACK if supervised else None,
+            known=state != UNKNOWN if supervised else None,
+        )
+
+
+def prepare(
+    experiment: Experiment,
+    assembly: Assembly,
+    plugins: Plugins,
+    *,
+    work: Path,
+    phases: Phases,
+    test: bool = True,
+) -> Prepared:
+    """Read, label and split a source, fit the transforms on its train part, and spool its windows.
+
+    Without `test` the test part is left alone, as `fit` has no use for it.
+
+    Raises:
+        SourceError: The source cannot be read.
+        IncompatiblePartsError: The builder cannot work on this source.
+        RunError: A part of the split is empty, or the labels match nothing.
+    """
+    flows = experiment.flows
+    reading = choose_reader(flows.source, plugins, name=flows.reader, options=flows.options)
+    store = open_source(flows.source, reading, work / "flows.parquet", phases)
+    first = next(store.batches(rows=1))
+    builder: protocols.GraphBuilder = assembly.builder.make()
+    builder.check(first)
+    contract = select_features(
+        first.table.column_names,
+        first.category_names,
+        feature_set=experiment.features.set,
+        allow_shortcuts=experiment.features.allow_shortcuts,
+    )
+    truth = Truth.unknown(len(store))
+    if assembly.labeller is not None:
+        with phases.phase("label", len(store)) as advance:
+            truth = label_store(store, assembly.labeller.make(), progress=advance)
+    split = make_split(experiment.split, store)
+    needed = ("train", "calibrate", "test") if test else ("train", "calibrate")
+    for name in needed:
+        split.require(name)
+    trained = train_filter(experiment.train, split, truth)
+    seed = experiment.run.seeds[0]
+    sample = sample_mask(trained.keep, experiment.features.fit_flows, seed)
+    columns = pass_columns(contract)
+    with phases.phase("fit transforms") as advance:
+        chosen = [f for _, f in store.select(sample, columns=columns)]
+        transforms, profile = fit_transforms(assembly.transforms, chosen, contract, seed=seed)
+        advance(int(sample.sum()))
+    counts = TrainCounts()
+    masks = {
+        "train": trained.keep,
+        "calibrate": split.role == CALIBRATE,
+        "test": split.role == TEST,
+    }
+    windows = {}
+    for name in needed:
+        mask = masks[name]
+        with phases.phase("transform and build", int(mask.sum())) as advance:
+            batches = _watched(store.select(mask, columns=columns), advance)
+            windows[name] = _spool(
+                _counted(batches, counts) if name == "train" else batches,
+                lambda f: apply_transforms(transforms, extract(f, contract)),
+                builder,
+                work / f"windows-{name}",
+            )
+    return Prepared(
+        experiment=experiment,
+        assembly=assembly,
+        reading=reading,
+        store=store,
+        truth=truth,
+        split=split,
+        trained=trained,
+        contract=contract,
+        transforms=transforms,
+        profile=profile,
+        builder=builder,
+        counts=counts,
+        windows=windows,
+    )
+
+
+def _spool(
+    batches: Iterator[tuple[int, FlowTable]],
+    features_of: Callable[[FlowTable], FlowFeatures],
+    builder: protocols.GraphBuilder,
+    folder: Path,
+) -> SpooledWindows:
+    spooled = SpooledWindows.write(build_windows(batches, features_of, builder), folder)
+    assert spooled is not None  # Split.require and train_filter refuse empty parts
+    return spooled
+
+
+def _watched(
+    batches: Iterator[tuple[int, FlowTable]], advance: Advance
+) -> Iterator[tuple[int, FlowTable]]:
+    for first, flows in batches:
+        yield first, flows
+        advance(len(flows))
+
+
+def _counted(
+    batches: Iterator[tuple[int, FlowTable]], counts: TrainCounts
+) -> Iterator[tuple[int, FlowTable]]:
+    for first, flows in batches:
+        counts.update(flows)
+        yield first, flows
+
+
+def sample_mask(keep: NDArray[np.bool_], most: int, seed: int) -> NDArray[np.bool_]:
+    """Keep at most `most` of the kept flows, drawn uniformly."""
+    rows = sample_rows(int(keep.sum()), most, seed)
+    if rows is None:
+        return keep
+    chosen = np.zeros(len(keep), np.bool_)
+    chosen[np.flatnonzero(keep)[rows]] = True
+    return chosen
+
+
+def sample_rows(flows: int, most: int, seed: int) -> NDArray[np.int64] | None:
+    """Return `most` of `flows` row numbers, increasing, or None where all are taken."""
+    if flows <= most:
+        return None
+    drawn = np.random.default_rng(seed).choice(flows, size=most, replace=False, shuffle=False)
+    return np.sort(drawn)

@@ -1,0 +1,229 @@
+"""`fit`, `run` and `detect`: the pipeline, readable top to bottom.
+
+Flows are read once into a sorted store; labels, split and train filter give each flow its role; transforms, encoder
+and scorer see the train part, the threshold the calibration part, and the test part is only scored. Evaluation,
+the last step of `run`, is the only place where scores meet labels.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from netvigil import protocols
+from netvigil.bundle import load_bundle, save_bundle
+from netvigil.config import Experiment
+from netvigil.contracts import AlertTable, ReadReport, ScoreTable
+from netvigil.errors import BundleError, RunError
+from netvigil.evaluation import Receipt
+from netvigil.judge import judge, write_receipt
+from netvigil.learn import fit_pipeline, run_rules, run_seed
+from netvigil.outputs import ScoreFile, alerts_of, require_order, score_store
+from netvigil.phases import Phases
+from netvigil.pipeline import Pipeline, assemble
+from netvigil.plugins import Plugins
+from netvigil.prepare import Prepared, prepare
+from netvigil.runfolder import RunFolder, fresh
+from netvigil.seeds import MethodRun, SeedResults
+from netvigil.sources import choose_reader, digest, open_source, require_source
+from netvigil.splits import TEST
+from netvigil.store import FlowStore
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What `detect` did: how many flows were scored and how many became alerts."""
+
+    flows: int
+    alerts: int
+    cut: float
+    report: ReadReport
+    format: str
+    reason: str
+
+
+def fit(experiment: Experiment, plugins: Plugins, *, base: Path, out: Path, phases: Phases) -> str:
+    """Fit a pipeline on the experiment's train and calibration parts; write its bundle to `out`.
+
+    Returns the bundle's digest. The first seed of `run.seeds` is used.
+    """
+    if out.exists():
+        msg = "There is something of that name already."
+        raise RunError(msg, where=str(out), do="Choose another --out, or remove it.")
+    assembly = assemble(experiment, plugins, base=base)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+        work = Path(scratch)
+        prepared = prepare(experiment, assembly, plugins, work=work, phases=phases, test=False)
+        pipeline = fit_pipeline(prepared, experiment.run.seeds[0], phases)
+        made = save_bundle(pipeline, fresh(work / "bundle"), experiment=_plain(experiment))
+        (work / "bundle").replace(out)
+    return made
+
+
+def run(
+    experiment: Experiment,
+    plugins: Plugins,
+    *,
+    base: Path,
+    out: Path,
+    phases: Phases,
+    resume: bool = False,
+) -> Receipt:
+    """Fit, score and judge the experiment over all its seeds, with every baseline beside it; write a run folder.
+
+    Raises:
+        RunError: `out` exists, or there is nothing (or something else) to resume.
+    """
+    assembly = assemble(experiment, plugins, base=base)
+    source = experiment.flows.source
+    require_source(source)
+    sha256 = digest(source)
+    folder = RunFolder(out)
+    folder.begin({"experiment": _plain(experiment), "source": sha256}, resume=resume)
+    phases.log = folder.partial / "log.jsonl"
+    prepared = prepare(experiment, assembly, plugins, work=folder.work, phases=phases)
+    results = list(_all_seeds(prepared, folder, phases))
+    _write_scores_and_alerts(prepared, _own(results), folder, plugins)
+    with phases.phase("evaluate"):
+        receipt = judge(prepared, results, phases, sha256=sha256)
+    write_receipt(receipt, folder)
+    folder.finish()
+    return receipt
+
+
+def detect(
+    bundle: Path,
+    source: Path,
+    plugins: Plugins,
+    *,
+    out: Path,
+    phases: Phases,
+    reader: str = "auto",
+) -> Detection:
+    """Score every flow of a source with a bundle; write `scores.parquet` and the alert file to the folder `out`.
+
+    Memory is bounded by the largest batch of windows.
+
+    Raises:
+        BundleError: The bundle is damaged, or the source lacks what it needs; says what.
+    """
+    pipeline, made = load_bundle(bundle, plugins)
+    if out.exists():
+        msg = "There is something of that name already."
+        raise RunError(msg, where=str(out), do="Choose another --out, or remove it.")
+    reading = choose_reader(source, plugins, name=reader)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+        work = Path(scratch)
+        store = open_source(source, reading, work / "flows.parquet", phases)
+        require_fit(pipeline, store)
+        result = fresh(work / "result")
+        exporter: protocols.AlertExporter = pipeline.assembly.exporter.make()
+        with phases.phase("detect", len(store)) as advance:
+            scores = ScoreFile(result / "scores.parquet", cut=pipeline.threshold.cut_, bundle=made)
+            alerts = exporter.export(
+                score_store(pipeline, store, scores, made, advance),
+                result / f"alerts{exporter.suffix}",
+            )
+            scores.close()
+        result.replace(out)
+    return Detection(
+        flows=scores.flows,
+        alerts=alerts,
+        cut=pipeline.threshold.cut_,
+        report=store.report,
+        format=store.info.format,
+        reason=reading.reason,
+    )
+
+
+def require_fit(pipeline: Pipeline, store: FlowStore) -> None:
+    """Refuse a source that lacks what the bundle needs, with the list."""
+    missing = pipeline.contract.missing_from(store.schema.names)
+    if missing:
+        what = (
+            f"The source lacks {len(missing)} features that the bundle needs: {', '.join(missing)}."
+        )
+        where = f"bundle made of '{pipeline.info.format}', source read as '{store.info.format}'"
+        raise BundleError(what, where=where, do="Fit on a source of the same kind.")
+    if pipeline.info.bytes_layer != store.info.bytes_layer:
+        what = (
+            f"The bundle counts {pipeline.info.bytes_layer} bytes, "
+            f"the source {store.info.bytes_layer} bytes."
+        )
+        raise BundleError(
+            what, do="Fit on a source that counts the same; the numbers do not compare."
+        )
+    pipeline.builder.check(next(store.batches(rows=1)))
+
+
+def _all_seeds(prepared: Prepared, folder: RunFolder, phases: Phases) -> Iterator[SeedResults]:
+    """Yield the rules' results, then each seed's, taking finished ones from an earlier attempt."""
+    seeds = prepared.experiment.run.seeds
+    done = folder.partial / "work" / "seeds"
+    done.mkdir(parents=True, exist_ok=True)
+
+    def save(pipeline: Pipeline) -> None:
+        bundle = fresh(folder.work / "bundle")
+        save_bundle(pipeline, bundle, experiment=_plain(prepared.experiment))
+        shutil.rmtree(folder.partial / "bundle", ignore_errors=True)
+        bundle.replace(folder.partial / "bundle")
+
+    def job(seed: int) -> SeedResults:
+        path = done / f"{seed}.npz"
+        if not path.exists():
+            run_seed(prepared, seed, phases, save=save if seed == seeds[0] else None).save(path)
+        return SeedResults.load(path)
+
+    yield run_rules(prepared, phases)
+    chosen = prepared.assembly.executor
+    assert chosen is not None
+    executor: protocols.Executor = chosen.make()
+    yield from executor.map(job, seeds)
+
+
+def _write_scores_and_alerts(
+    prepared: Prepared, own: MethodRun, folder: RunFolder, plugins: Plugins
+) -> None:
+    """Write the test part's scores and alerts: the experiment's own scorer with the first seed, as in the bundle."""
+    pipeline, made = load_bundle(folder.partial / "bundle", plugins)
+    test = prepared.windows["test"].whole
+    exporter: protocols.AlertExporter = prepared.assembly.exporter.make()
+    names = ("scores.parquet", f"alerts{exporter.suffix}")
+    scores = ScoreFile(folder.work / names[0], cut=own.cut, bundle=made)
+    starts = np.repeat(test.window_start, np.diff(test.flow_ptr))
+    scores.add(ScoreTable(np.asarray(test.flow_id), own.test, starts))
+    scores.close()
+
+    def alerts() -> Iterator[AlertTable]:
+        offset = 0
+        inside = prepared.split.role == TEST
+        for _, flows in prepared.store.select(inside, columns=pipeline.columns()):
+            here = slice(offset, offset + len(flows))
+            require_order(flows.flow_id, test.flow_id[here])
+            x = test.flow_x[here]
+            yield alerts_of(pipeline, flows, own.test[here], x, made, cut=own.cut)
+            offset += len(flows)
+
+    exporter.export(alerts(), folder.work / names[1])
+    for name in names:
+        (folder.work / name).replace(folder.partial / name)
+
+
+def _own(results: list[SeedResults]) -> MethodRun:
+    """Return the experiment's own scorer with the first seed."""
+    return next(run for result in results for run in result.runs if run.kind == "method")
+
+
+def _plain(experiment: Experiment) -> dict[str, Any]:
+    """Return the resolved experiment as JSON values; the source by name only, so that receipts travel."""
+    values = experiment.model_dump(mode="json", exclude_none=True)
+    values["flows"]["source"] = experiment.flows.source.name
+    return values

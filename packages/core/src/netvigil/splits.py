@@ -1,0 +1,180 @@
+"""Which flows teach, which set the threshold, which are only tested.
+
+A split gives every flow one role. The default cuts the time axis; a flow that reaches over the next part's
+beginning, or starts in the purge gap, has no role, because its counters were still growing when that part began.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvigil import config
+from netvigil.errors import ConfigError, RunError
+from netvigil.store import FlowStore
+
+UNUSED, TRAIN, CALIBRATE, TEST = 0, 1, 2, 3
+ROLES = {"train": TRAIN, "calibrate": CALIBRATE, "test": TEST}
+
+
+@dataclass(frozen=True)
+class Split:
+    """The role of every flow of a store.
+
+    Shapes:
+        role: int8 [flows], in the store's order: 0 unused, 1 train, 2 calibrate, 3 test
+        start_us: int64 [flows], or None without a clock
+    """
+
+    role: NDArray[np.int8]
+    start_us: NDArray[np.int64] | None
+    settings: dict[str, Any]
+
+    def describe(self) -> dict[str, Any]:
+        """Return kind, settings, and for each part the number of flows and the first and last start."""
+        parts = {name: self._part(code) for name, code in ROLES.items()}
+        unused = int(np.sum(self.role == UNUSED))
+        return {**self.settings, "parts": parts, "unused": unused}
+
+    def require(self, name: str) -> None:
+        """Raise `RunError` where a part is empty."""
+        if not np.any(self.role == ROLES[name]):
+            msg = f"The split leaves no flow in its {name} part."
+            counts = ", ".join(f"{n}: {np.sum(self.role == c):,}" for n, c in ROLES.items())
+            raise RunError(msg, where=f"[split] {self.settings} -> {counts}", do=_ADVICE)
+
+    def duration_s(self, name: str) -> float | None:
+        """Return the time from the first to the last start of a part, or None without a clock."""
+        if self.start_us is None:
+            return None
+        inside = self.start_us[self.role == ROLES[name]]
+        return float(inside[-1] - inside[0]) / 1e6 if len(inside) else 0.0
+
+    def _part(self, code: int) -> dict[str, Any]:
+        inside = self.role == code
+        part: dict[str, Any] = {"flows": int(inside.sum())}
+        if self.start_us is not None and part["flows"]:
+            times = self.start_us[inside]
+            part |= {"first": iso(int(times[0])), "last": iso(int(times[-1]))}
+        return part
+
+
+_ADVICE = (
+    "Move the fractions, set axis = 'flows' where traffic comes in bursts, or give ranges; "
+    "`netvigil data inspect` shows the source's time range."
+)
+
+
+def make_split(settings: config.Split, store: FlowStore) -> Split:
+    """Give each flow of a store its role.
+
+    Raises:
+        ConfigError: A protocol that needs a clock on a source without one, or ranges that overlap.
+    """
+    clocked = store.info.time_basis == "clock"
+    if settings.protocol == "rows" or not clocked:
+        if settings.protocol != "rows":
+            msg = f"Flows read as '{store.info.format}' have no clock, so they cannot be split by time."
+            do = "Set split.protocol = 'rows'; it cuts by row order, and the receipt says so."
+            raise ConfigError(msg, where=f"split.protocol = '{settings.protocol}'", do=do)
+        return _rows(settings, store)
+    start = store.column("start").cast("int64").to_numpy()
+    if settings.protocol == "paper-shuffled":
+        return _shuffled(settings, start)
+    end = store.column("end").cast("int64").to_numpy()
+    if settings.protocol == "ranges":
+        return _ranges(settings, start, end)
+    return _by_time(settings, start, end)
+
+
+def iso(us: int) -> str:
+    """Return a time as ISO 8601 in UTC, for people."""
+    return datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds")
+
+
+def _by_time(settings: config.Split, start: NDArray[np.int64], end: NDArray[np.int64]) -> Split:
+    shares = np.array([settings.train, settings.train + settings.calibrate])
+    if settings.axis == "time":
+        span = int(start[-1]) - int(start[0])
+        cuts = (start[0] + np.round(shares * span)).astype(np.int64)
+    else:
+        cuts = start[np.minimum(np.round(shares * len(start)).astype(np.int64), len(start) - 1)]
+    purge = round(settings.purge_s * 1e6)
+    first, second = (int(c) for c in cuts)
+    role = np.full(len(start), UNUSED, np.int8)
+    role[(start < first) & (end < first + max(purge, 1))] = TRAIN
+    role[(start >= first + purge) & (start < second) & (end < second + max(purge, 1))] = CALIBRATE
+    role[start >= second + purge] = TEST
+    described = {
+        "protocol": "time",
+        "axis": settings.axis,
+        "train": settings.train,
+        "calibrate": settings.calibrate,
+        "purge_s": settings.purge_s,
+        "cuts": [iso(first), iso(second)],
+    }
+    return Split(role, start, described)
+
+
+def _ranges(settings: config.Split, start: NDArray[np.int64], end: NDArray[np.int64]) -> Split:
+    role = np.full(len(start), UNUSED, np.int8)
+    described: dict[str, Any] = {"protocol": "ranges"}
+    for name, code in ROLES.items():
+        pair = getattr(settings, f"{name}_range")
+        low, high = (_microseconds(text, f"split.{name}_range") for text in pair)
+        inside = (start >= low) & (start < high)
+        if np.any(role[inside] != UNUSED) or low >= high:
+            msg = f"The range of the {name} part is empty or overlaps another."
+            raise ConfigError(msg, where=f"split.{name}_range = {list(pair)}")
+        # What learns must not see a flow that ends after its own part does.
+        role[inside & ((end < high) if code != TEST else True)] = code
+        described[f"{name}_range"] = list(pair)
+    return Split(role, start, described)
+
+
+def _shuffled(settings: config.Split, start: NDArray[np.int64]) -> Split:
+    window = start // round(settings.window_s * 1e6)
+    numbers, place = np.unique(window, return_inverse=True)
+    order = np.random.default_rng(settings.seed).permutation(len(numbers))
+    cuts = np.round(np.cumsum([settings.train, settings.calibrate]) * len(numbers)).astype(np.int64)
+    role_of = np.full(len(numbers), TEST, np.int8)
+    role_of[order[: cuts[0]]] = TRAIN
+    role_of[order[cuts[0] : cuts[1]]] = CALIBRATE
+    described = {
+        "protocol": "paper-shuffled",
+        "window_s": settings.window_s,
+        "train": settings.train,
+        "calibrate": settings.calibrate,
+        "seed": settings.seed,
+        "warning": "windows are dealt out at random: a model sees the future",
+    }
+    return Split(role_of[place], start, described)
+
+
+def _rows(settings: config.Split, store: FlowStore) -> Split:
+    rows = len(store)
+    first, second = (
+        round(share * rows) for share in (settings.train, settings.train + settings.calibrate)
+    )
+    role = np.full(rows, TEST, np.int8)
+    role[:first], role[first:second] = TRAIN, CALIBRATE
+    clocked = store.info.time_basis == "clock"
+    start = store.column("start").cast("int64").to_numpy() if clocked else None
+    described = {"protocol": "rows", "train": settings.train, "calibrate": settings.calibrate}
+    return Split(role, start, described)
+
+
+def _microseconds(text: str, where: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        msg = f"'{text}' is not an ISO 8601 time."
+        raise ConfigError(
+            msg, where=where, do="Write 2023-03-10T10:29:34 or with an offset."
+        ) from error
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1e6)

@@ -1,0 +1,166 @@
+"""Consecutive pieces of one conversation become one flow.
+
+Exporters cut long conversations at their timeouts, and some at every direction. Pieces with the
+same two endpoints and protocol, in either direction, whose gap is below a timeout belong together;
+the first piece gives the flow its direction and its identity. `merge_rules` says how each column
+merges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from netvigil.addresses import combine, flow_keys
+from netvigil.contracts import FlowTable, LabelTable
+from netvigil.errors import ConfigError
+from netvigil_flowprep.merging import merge
+from netvigil_flowprep.segments import running_maximum
+
+_NO_PORT = 1 << 16  # no port is no number of a port
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Joined flows, and where each piece went.
+
+    Shapes:
+        old_id, new_id: int64 [pieces], in the order of the pieces; a flow has the id of its first
+            piece
+    """
+
+    flows: FlowTable
+    old_id: NDArray[np.int64]
+    new_id: NDArray[np.int64]
+
+    def relabel(self, labels: LabelTable) -> LabelTable:
+        """Return the labels of the joined flows.
+
+        A flow is an attack (of the first such piece's category) if any piece is one, else unknown
+        if any piece is unknown, else benign.
+        """
+        pieces = labels.align(self.old_id)
+        flow_id, flow = np.unique(self.new_id, return_inverse=True)
+        is_attack = np.bincount(flow, pieces.is_attack, len(flow_id)) > 0
+        unknown = np.bincount(flow, ~pieces.known, len(flow_id)) > 0
+        rows = np.flatnonzero(pieces.is_attack)[::-1]
+        first = np.zeros(len(flow_id), np.int64)
+        first[flow[rows]] = rows  # of equal places the last one written stays: the first piece
+        keep = is_attack | ~unknown
+        names = pa.array(pieces.attack[first[keep]], pa.string())
+        return LabelTable.of(flow_id[keep], is_attack[keep], names)
+
+
+def join(flows: FlowTable, *, timeout_s: float) -> Joined:
+    """Join pieces whose gap is below `timeout_s`; 0 joins nothing.
+
+    Flows without an address on either side stay alone. A unidirectional source becomes
+    bidirectional: its reversed pieces give the backward counters.
+
+    Raises:
+        ConfigError: A negative timeout.
+        ContractError: The flows have no clock.
+    """
+    if timeout_s < 0:
+        msg = f"A timeout of {timeout_s:g} s is negative."
+        raise ConfigError(msg, do="Give the largest gap within a conversation, in seconds.")
+    if timeout_s == 0 or not len(flows):
+        return Joined(flows, flows.flow_id, flows.flow_id)
+    groups = _Groups.of(flows, round(timeout_s * 1e6))
+    info = replace(
+        flows.info, direction="bi" if flows.info.direction == "uni" else flows.info.direction
+    )
+    table = merge(flows.table, of_piece=groups.of_piece, first=groups.first, reverse=groups.reverse)
+    return Joined(FlowTable(table, info), flows.flow_id, flows.flow_id[groups.first_of_piece])
+
+
+def join_batches(batches: Iterable[FlowTable], *, timeout_s: float) -> Iterator[Joined]:
+    """Join a stream of batches in start order, holding back only conversations that may go on.
+
+    Each result is in start order, but a long conversation comes out when it ends, so the results
+    together are
+    not: write them with `FlowStore.write`, which sorts.
+    """
+    held: FlowTable | None = None
+    for batch in batches:
+        if not len(batch):
+            continue
+        whole = batch if held is None else _stack(held, batch)
+        if timeout_s == 0:
+            yield join(batch, timeout_s=0)
+            continue
+        groups = _Groups.of(whole, round(timeout_s * 1e6))
+        goes_on = groups.last_end + round(timeout_s * 1e6) > whole.start_us[-1]
+        waits = goes_on[groups.of_piece]
+        held = whole.take(waits)
+        if not waits.all():
+            yield join(whole.take(~waits), timeout_s=timeout_s)
+    if held is not None and len(held):
+        yield join(held, timeout_s=timeout_s)
+
+
+def _stack(held: FlowTable, batch: FlowTable) -> FlowTable:
+    return FlowTable.trusted(pa.concat_tables([held.table, batch.table]), batch.info)
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Which pieces belong together.
+
+    Shapes:
+        of_piece, first_of_piece: int64 [pieces]: number of the flow, and row of its first piece
+        first: int64 [flows], rows of first pieces, increasing; last_end: int64 [flows]
+        reverse: bool [pieces], whether a piece runs against its flow's direction
+    """
+
+    of_piece: NDArray[np.int64]
+    first_of_piece: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last_end: NDArray[np.int64]
+    reverse: NDArray[np.bool_]
+
+    @staticmethod
+    def of(flows: FlowTable, timeout_us: int) -> _Groups:
+        source, target, alone = _endpoints(flows)
+        key = combine(np.minimum(source, target), np.maximum(source, target), _protocol(flows))
+        order = np.argsort(key, kind="stable")  # within a key, flows stay in start order
+        changed = np.append(True, key[order][1:] != key[order][:-1])
+        start, end = flows.start_us[order], flows.end_us[order]
+        latest = end[running_maximum(np.cumsum(changed) - 1, end)]
+        # Pieces that overlap have no gap at all.
+        gap = np.maximum(start - np.append(0, latest[:-1]), 0)
+        begins = changed | (gap >= timeout_us) | alone[order]
+        # A flow starts with its first piece, so numbering by first pieces keeps start order.
+        run = np.cumsum(begins) - 1
+        first_of_run = order[begins]
+        first_of_piece = np.empty(len(order), np.int64)
+        first_of_piece[order] = first_of_run[run]
+        first = np.sort(first_of_run)
+        of_piece = np.searchsorted(first, first_of_piece)
+        last_end = np.empty(len(first), np.int64)
+        last_end[of_piece[first_of_run]] = np.maximum.reduceat(end, np.flatnonzero(begins))
+        reverse = source != source[first_of_piece]
+        return _Groups(of_piece, first_of_piece, first, last_end, reverse)
+
+
+def _endpoints(
+    flows: FlowTable,
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.bool_]]:
+    """Return a key of each flow's two endpoints, and whether one of them is unknown."""
+    table = flows.table
+    hosts = [flow_keys(table[name]) for name in ("src_ip", "dst_ip")]
+    ports = [
+        table[name].cast(pa.int32()).fill_null(_NO_PORT).to_numpy()
+        for name in ("src_port", "dst_port")
+    ]
+    source, target = (combine(host, port) for host, port in zip(hosts, ports, strict=True))
+    return source, target, (hosts[0] == 0) | (hosts[1] == 0)
+
+
+def _protocol(flows: FlowTable) -> NDArray[np.int16]:
+    number: NDArray[np.int16] = flows.table["protocol"].cast(pa.int16()).fill_null(-1).to_numpy()
+    return number

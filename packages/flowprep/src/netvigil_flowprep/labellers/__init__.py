@@ -1,0 +1,3 @@
+"""Labellers: the only parts that write ground truth."""
+
+from __future__ import annotations

@@ -1,0 +1,158 @@
+"""Labeller `events`: intervals with the addresses that caused them.
+
+A flow that overlaps an event and has one of its addresses as an endpoint is an attack of that
+event's category; every other flow within the time that the file covers is benign; flows outside are
+unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from netvigil.contracts import FlowTable, LabelTable
+from netvigil.parts import PartConfig
+from netvigil_flowprep.labellers.event_files import Events, read_events
+from netvigil_flowprep.labellers.summary import LabelSummary, Tally
+from netvigil_flowprep.labellers.truth import Truth, TruthIndex, flow_times, require_clock
+
+WESTERMO_ATTACKERS: Mapping[str, Sequence[str]] = {
+    "ssh": ("198.18.134.99",),
+    "portscan*": ("198.18.134.99",),
+    "mitm": ("198.18.134.14",),
+}
+"""The attackers of the Westermo data set, which its event file does not name (its documentation
+does). Its
+misconfigurations have no attacker."""
+
+
+class EventsConfig(PartConfig):
+    """Settings of `events`."""
+
+    truth: Path = Field(description="event file: Westermo log, CSV or TOML")
+    attackers: dict[str, list[str]] | None = Field(
+        None,
+        description="addresses by category (patterns such as portscan* are fine) for events that "
+        "name none; a Westermo log has the data set's own attackers as default",
+    )
+    match: Literal["attacker", "any"] = Field(
+        "attacker",
+        description="attacker: flows of the event's addresses; any: every flow during an event",
+    )
+    without_address: Literal["unknown", "any", "benign"] = Field(
+        "unknown",
+        description="what flows are during an event whose addresses are not known",
+    )
+    tolerance_s: float = Field(
+        0.0, ge=0, description="seconds by which events are widened at both ends"
+    )
+    offset_s: float = Field(0.0, description="seconds added to the file's times (time zones)")
+    outside: Literal["unknown", "benign"] = Field(
+        "unknown", description="what flows are outside the time that the file covers"
+    )
+
+
+class EventLabels:
+    """Labels flows by events; see the module. A file that only lists events covers all time."""
+
+    def __init__(self, config: EventsConfig) -> None:
+        self.config = config
+        events = read_events(config.truth)
+        frame, self._event = _rows(events, config)
+        self._truth = Truth.of(frame)
+        tolerance_us = round(config.tolerance_s * 1e6)
+        aimed = frame["aimed"].to_numpy()
+        rows = np.arange(frame.height)
+        self._attacks = TruthIndex(self._truth, rows=rows[aimed], tolerance_us=tolerance_us)
+        self._doubtful = TruthIndex(self._truth, rows=rows[~aimed], tolerance_us=tolerance_us)
+        self._covered_us = _shift(events.covered_us, config)
+        self._tally = Tally(events.frame.height)
+
+    def label(self, flows: FlowTable, inline: pa.Table | None) -> LabelTable:
+        """Label any batch of flows; `inline` is not used.
+
+        Raises:
+            SourceError: The flows have no clock.
+        """
+        del inline
+        require_clock(flows, where=str(self.config.truth))
+        row = self._attacks.find(flows)
+        known = self._covers(flows)
+        doubtful = self._doubtful.find(flows)
+        if self.config.without_address == "unknown":
+            known &= doubtful < 0
+        known |= row >= 0
+        labels = self._truth.labels(flows, row, known)
+        return self._tally.add(len(flows), labels, np.where(row >= 0, self._event[row], -1))
+
+    def summary(self) -> LabelSummary:
+        """Return counts over all calls; `require_matches` refuses events that met no flow."""
+        return self._tally.summary()
+
+    def _covers(self, flows: FlowTable) -> NDArray[np.bool_]:
+        start, _ = flow_times(flows)
+        if self._covered_us is None or self.config.outside == "benign":
+            return np.ones(len(flows), np.bool_)
+        first, last = self._covered_us
+        return (start >= first) & (start <= last)
+
+
+def _rows(events: Events, config: EventsConfig) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+    """Return one truth row per event and address, and the event of each row.
+
+    `aimed` is false for an event that names nobody although addresses are asked for.
+    """
+    frame = events.frame.with_row_index("event")
+    offset_us = round(config.offset_s * 1e6)
+    frame = frame.with_columns(pl.col("start_us", "end_us") + offset_us)
+    nobody = pl.lit(None, dtype=pl.String)
+    if config.match == "any":
+        frame = frame.with_columns(
+            any_ip=nobody, src_ip=nobody, dst_ip=nobody, aimed=pl.lit(value=True)
+        )
+    else:
+        listed = _addresses(events, config)
+        pair = pl.col("source").is_not_null() | pl.col("target").is_not_null()
+        frame = frame.with_columns(
+            any_ip=pl.when(pair).then(None).otherwise(listed),
+            src_ip=pl.col("source"),
+            dst_ip=pl.col("target"),
+        ).explode("any_ip")
+        named = pl.any_horizontal(pl.col("any_ip", "src_ip", "dst_ip").is_not_null())
+        frame = frame.with_columns(aimed=named | (config.without_address == "any"))
+    return frame.drop("addresses"), frame["event"].to_numpy().astype(np.int64)
+
+
+def _addresses(events: Events, config: EventsConfig) -> pl.Series:
+    """Return the addresses of each event: its own, else those of its category."""
+    default = WESTERMO_ATTACKERS if events.dialect == "westermo" else {}
+    attackers = default if config.attackers is None else config.attackers
+    own = events.frame["addresses"].to_list()
+    names = events.frame["category"].to_list()
+    found = [
+        [*(addresses or _of_category(name, attackers))] or [None]
+        for name, addresses in zip(names, own, strict=True)
+    ]
+    return pl.Series("addresses", found, dtype=pl.List(pl.String))
+
+
+def _of_category(name: str, attackers: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    if name in attackers:
+        return attackers[name]
+    pattern = next((pattern for pattern in attackers if fnmatchcase(name, pattern)), None)
+    return attackers[pattern] if pattern is not None else ()
+
+
+def _shift(covered_us: tuple[int, int] | None, config: EventsConfig) -> tuple[int, int] | None:
+    if covered_us is None:
+        return None
+    offset_us, tolerance_us = round(config.offset_s * 1e6), round(config.tolerance_s * 1e6)
+    return covered_us[0] + offset_us - tolerance_us, covered_us[1] + offset_us + tolerance_us

@@ -1,0 +1,91 @@
+"""Reductions over runs of consecutive rows, without a loop over the runs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def running_maximum(group: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the row of the largest value so far within each group, int64 [rows].
+
+    `group` numbers the groups 0, 1, 2, ... and never decreases.
+
+    Example:
+        >>> running_maximum(np.array([0, 0, 0, 1]), np.array([5, 9, 7, 1]))
+        array([0, 1, 1, 3])
+    """
+    order = np.argsort(values, kind="stable")
+    rank = np.empty(len(values), np.int64)
+    rank[order] = np.arange(len(values))
+    # A rank below the row count leaves room for the group in the same int64.
+    best = np.maximum.accumulate(group * len(values) + rank) - group * len(values)
+    return order[best]
+
+
+class Segments:
+    """Runs of rows, each reduced to one value.
+
+    Shapes:
+        first: int64 [segments], the row where each begins; the last ends at `rows`
+    """
+
+    def __init__(self, first: NDArray[np.int64], rows: int) -> None:
+        self.first, self.rows = first, rows
+        self.sizes = np.diff(np.append(first, rows))
+
+    def spread(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return each segment's value at all of its rows, [segments] -> [rows]."""
+        return np.repeat(values, self.sizes)
+
+    def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return sums, NaN counting as 0."""
+        return np.add.reduceat(np.nan_to_num(values), self.first)
+
+    def least(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return minima, passing over NaN; NaN where there is nothing else."""
+        return np.fmin.reduceat(values, self.first)
+
+    def most(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return maxima, passing over NaN; NaN where there is nothing else."""
+        return np.fmax.reduceat(values, self.first)
+
+    def any_value(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Say which segments have a value that is not NaN."""
+        return np.logical_or.reduceat(~np.isnan(values), self.first)
+
+    def mean(
+        self, values: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return weighted means, passing over NaN; weights that are all 0 count as equal."""
+        given = np.isfinite(values)
+        weights = np.where(given, np.nan_to_num(weights), 0.0)
+        weightless = self.spread(self.total(weights)) <= 0
+        weights = np.where(weightless & given, 1.0, weights)
+        whole = self.total(weights)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean: NDArray[np.float64] = self.total(np.where(given, values * weights, 0.0)) / whole
+        return mean
+
+    def variance(
+        self,
+        variances: NDArray[np.float64],
+        means: NDArray[np.float64] | None,
+        samples: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return pooled sample variances, the same as over all samples together.
+
+        Shapes:
+            variances, means, samples: [rows], of each piece; without means they count as equal
+        """
+        given = np.isfinite(variances)
+        samples = np.where(given, np.nan_to_num(samples), 0.0)
+        squares = np.maximum(samples - 1, 0) * np.nan_to_num(variances)
+        if means is not None:
+            off = means - self.spread(self.mean(means, samples))
+            squares += samples * np.nan_to_num(off) ** 2
+        pooled = self.total(squares) / np.maximum(self.total(samples) - 1, 1)
+        # Without counts there is nothing to pool by.
+        countless = self.total(samples) <= 0
+        pooled[countless] = self.mean(variances, samples)[countless]
+        return pooled

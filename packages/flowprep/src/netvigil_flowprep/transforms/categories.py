@@ -1,0 +1,161 @@
+"""Transform `categories`: text columns as numbers, by how frequent a value was in the train range.
+
+A value with at least `min_share` of the train range is a level of its own; the rest, and values
+never seen, share the level "rare". Labels play no part: nothing here could tell an attack from its
+absence. It goes last, so that no scaler meets its columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field
+
+from netvigil.contracts import FlowFeatures
+from netvigil.errors import ContractError
+from netvigil.parts import PartConfig
+from netvigil.protocols import State
+from netvigil_flowprep.transforms.columns import require_columns, require_fitted, row_major
+
+COUNTED = 4096  # values whose counts are kept; a hostile source could send a new one with each flow
+
+
+class CategoriesConfig(PartConfig):
+    """Settings of `categories`."""
+
+    mode: Literal["one-hot", "count", "both"] = Field(
+        "both", description="one column per level, one column of -log10 frequency, or both"
+    )
+    min_share: float = Field(
+        0.005, gt=0, lt=1, description="share of the train range that makes a value a level"
+    )
+    max_levels: int = Field(20, ge=1, description="levels at most, the most frequent first")
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was learnt of one text column.
+
+    `values` are the train range's, the most frequent first, None standing for missing; `counts`
+    their counts; the first `levels` of them are levels of their own; `flows` is how many flows
+    there were.
+    """
+
+    values: tuple[str | None, ...]
+    counts: tuple[int, ...]
+    levels: int
+    flows: int
+
+    @staticmethod
+    def of(column: pa.DictionaryArray, config: CategoriesConfig) -> Table:
+        """Count a column of the train range."""
+        found = pc.value_counts(column.cast(pa.string()))
+        pairs = zip(
+            found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True
+        )
+        # Ties in text order: the table must not depend on the order of the flows.
+        ranked = sorted(pairs, key=lambda p: (-p[1], p[0] is not None, p[0] or ""))[:COUNTED]
+        enough = config.min_share * len(column)
+        levels = sum(count >= enough for _, count in ranked[: config.max_levels])
+        values, counts = [v for v, _ in ranked], [c for _, c in ranked]
+        return Table(tuple(values), tuple(counts), levels, len(column))
+
+    def rows(self, column: pa.DictionaryArray) -> NDArray[np.int64]:
+        """Return each flow's place in `values`, their number if never seen, int64 [flows]."""
+        unseen = len(self.values)
+        known = pa.array(self.values, pa.string())
+        by_code = pc.index_in(column.dictionary.cast(pa.string()), known)
+        missing = self.values.index(None) if None in self.values else unseen
+        places = np.append(by_code.fill_null(unseen).to_numpy(), missing)
+        if column.dictionary.null_count:
+            places[:-1][column.dictionary.is_null().to_numpy(zero_copy_only=False)] = missing
+        codes = column.indices.fill_null(len(places) - 1).to_numpy()
+        rows: NDArray[np.int64] = places[codes].astype(np.int64)
+        return rows
+
+    def names(self, column: str, mode: str) -> list[str]:
+        """Return the names of the numeric columns that this becomes.
+
+        Text from traffic stands quoted and in ASCII, so that it can neither pose as another column
+        nor carry control characters.
+        """
+        shown = ["missing" if v is None else ascii(v) for v in self.values[: self.levels]]
+        one_hot = [f"{column}={text}" for text in shown] + [f"{column}=rare"]
+        rarity = [f"{column}:rarity"]
+        return {"one-hot": one_hot, "count": rarity, "both": one_hot + rarity}[mode]
+
+    def fill(self, out: NDArray[np.float32], rows: NDArray[np.int64], mode: str) -> None:
+        """Write the columns into zeros, float32 [flows, len(names)]."""
+        if mode != "count":
+            out[np.arange(len(rows)), np.minimum(rows, self.levels)] = 1
+        if mode != "one-hot":
+            # One flow more on both sides: a value never seen is rarer than any seen, and finite.
+            share = (np.array([*self.counts, 0], np.float64) + 1) / (self.flows + 1)
+            out[:, -1] = -np.log10(share).astype(np.float32)[rows]
+
+
+class Categories:
+    """Turns all categories into numeric columns; see the module."""
+
+    def __init__(self, config: CategoriesConfig) -> None:
+        self.config = config
+        self.names_: tuple[str, ...] | None = None
+        self.tables_: Mapping[str, Table] = {}
+
+    def fit(self, features: FlowFeatures, *, seed: int) -> Self:
+        """Count the values of the train range."""
+        del seed
+        self.names_ = features.names
+        self.tables_ = {n: Table.of(c, self.config) for n, c in features.categories.items()}
+        return self
+
+    def transform(self, features: FlowFeatures) -> FlowFeatures:
+        """Return the numeric features followed by those of each category, in row-major order.
+
+        Raises:
+            ContractError: A category that was fitted on is missing.
+        """
+        require_columns("categories", require_fitted("categories", self.names_), features)
+        missing = [name for name in self.tables_ if name not in features.categories]
+        if missing:
+            msg = f"The features lack the categories {', '.join(missing)}."
+            raise ContractError(msg, do="Read the source as the one it was fitted on.")
+        names, mode = list(features.names), self.config.mode
+        added = {name: table.names(name, mode) for name, table in self.tables_.items()}
+        width = len(names) + sum(map(len, added.values()))
+        x = np.zeros((len(features), width), np.float32)
+        row_major(features.x, x[:, : len(names)])
+        for name, table in self.tables_.items():
+            place = slice(len(names), len(names) + len(added[name]))
+            table.fill(x[:, place], table.rows(features.categories[name]), mode)
+            names += added[name]
+        return FlowFeatures(x=x, names=tuple(names))
+
+    def get_state(self) -> State:
+        """Return the counted values, as JSON."""
+        names = require_fitted("categories", self.names_)
+        tables = {
+            name: {
+                "values": list(t.values),
+                "counts": list(t.counts),
+                "levels": t.levels,
+                "flows": t.flows,
+            }
+            for name, t in self.tables_.items()
+        }
+        return State(values={"names": list(names), "tables": tables})
+
+    def set_state(self, state: State) -> Self:
+        """Take over the counted values."""
+        self.names_ = tuple(state.values["names"])
+        self.tables_ = {
+            name: Table(tuple(t["values"]), tuple(t["counts"]), t["levels"], t["flows"])
+            for name, t in state.values["tables"].items()
+        }
+        return self

@@ -1,0 +1,83 @@
+"""The shape of a formula, how it becomes a `State`, and how it is applied block by block."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvigil.errors import BundleError
+from netvigil.protocols import State
+
+F = TypeVar("F", bound="Formula")
+PLAIN = (bool, int, float, str, type(None))
+
+
+class Formula(Protocol):
+    """A fitted detector as data. `block_rows` is the one number of rows that `score` ever sees."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    block_rows: ClassVar[int]
+
+    @classmethod
+    def learn(cls, detector: Any, rows: NDArray[np.float64], config: Any) -> Self:
+        """Fit this PyOD detector on `rows` [flows, dim] and read out what scoring needs."""
+        ...
+
+    def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Score each row of a block [block_rows, dim]; higher means more anomalous."""
+        ...
+
+
+def score_in_blocks(formula: Formula, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Score rows [flows, dim] in blocks of one shape; the last is filled up with its last row.
+
+    Matrix products choose their kernel, and so their rounding, by shape. With one shape for every
+    call a flow gets the same bits alone, in a window of fifty, or in a batch of a million.
+    """
+    size = formula.block_rows
+    out = np.empty(len(rows), dtype=np.float64)
+    for first in range(0, len(rows), size):
+        block = np.ascontiguousarray(rows[first : first + size])
+        filled = len(block)
+        if filled < size:
+            block = np.concatenate([block, np.repeat(block[-1:], size - filled, axis=0)])
+        out[first : first + filled] = formula.score(block)[:filled]
+    return out
+
+
+def to_state(formula: Formula, *, dim: int) -> State:
+    """Sort the fields of a formula into arrays, plain values and estimators."""
+    arrays: dict[str, Any] = {}
+    values: dict[str, Any] = {"dim": dim}
+    estimators: dict[str, Any] = {}
+    for field in (field for field in fields(formula) if field.init):
+        value = getattr(formula, field.name)
+        kind = (
+            arrays
+            if isinstance(value, np.ndarray)
+            else values
+            if isinstance(value, PLAIN)
+            else estimators
+        )
+        kind[field.name] = value
+    return State(arrays=arrays, values=values, estimators=estimators)
+
+
+def from_state(kind: type[F], state: State, *, name: str) -> tuple[F, int]:
+    """Rebuild a formula and its `dim`.
+
+    Raises:
+        BundleError: If the state is not one of this detector.
+    """
+    values = dict(state.values)
+    dim = values.pop("dim", None)
+    given = {**state.arrays, **values, **state.estimators}
+    expected = {field.name for field in fields(kind) if field.init}
+    if set(given) != expected or not isinstance(dim, int):
+        msg = f"This is not a state of scorer '{name}'."
+        found = f"It holds {sorted(given)}; expected {sorted(expected)}."
+        raise BundleError(msg, where=found, do="Fit the pipeline again and save a new bundle.")
+    return kind(**given), dim

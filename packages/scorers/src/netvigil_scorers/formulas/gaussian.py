@@ -1,0 +1,83 @@
+"""`mcd` and `gmm`: distances and likelihoods under Gaussians."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Mahalanobis:
+    """The squared Mahalanobis distance to the robust centre.
+
+    Shapes:
+        location: float64 [dim]; precision: float64 [dim, dim]
+    """
+
+    block_rows: ClassVar[int] = 1024
+
+    location: NDArray[np.float64]
+    precision: NDArray[np.float64]
+
+    @classmethod
+    def learn(cls, detector: Any, rows: NDArray[np.float64], config: Any) -> Self:
+        """Fit PyOD's MCD; a singular covariance gets a ridge, so that every direction counts."""
+        detector.fit(rows)
+        covariance = np.asarray(detector.covariance_)
+        precision = np.array(detector.detector_.get_precision(), dtype=np.float64, order="C")
+        rank = np.linalg.matrix_rank(covariance, hermitian=True)
+        if config.ridge and rank < len(covariance):
+            # The core may be all equal flows; then the overall spread is all that is known.
+            spread = np.trace(covariance) / len(covariance) or rows.var() or 1.0
+            ridge = np.eye(len(covariance)) * (config.ridge * spread)
+            precision = np.ascontiguousarray(np.linalg.inv(covariance + ridge))
+        return cls(location=np.array(detector.location_), precision=precision)
+
+    def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Score a block by one matrix product."""
+        away = rows - self.location
+        return np.asarray(np.einsum("ij,ij->i", away @ self.precision, away))
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Minus the log-likelihood of a mixture of Gaussians.
+
+    Shapes:
+        means: float64 [components, dim]; roots: float64 [components, dim, dim], Cholesky factors of
+            the precisions; constants: float64 [components], all that does not depend on the flow
+    """
+
+    block_rows: ClassVar[int] = 1024
+
+    means: NDArray[np.float64]
+    roots: NDArray[np.float64]
+    constants: NDArray[np.float64]
+
+    @classmethod
+    def learn(cls, detector: Any, rows: NDArray[np.float64], config: Any) -> Self:
+        """Fit PyOD's GMM and write every covariance type as full factors."""
+        detector.fit(rows)
+        dim = rows.shape[1]
+        roots = np.asarray(detector.precisions_cholesky_)
+        components = len(detector.means_)
+        if config.covariance_type == "tied":
+            roots = np.broadcast_to(roots, (components, dim, dim))
+        elif config.covariance_type != "full":
+            roots = np.reshape(roots, (components, -1, 1)) * np.eye(dim)
+        volume = np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
+        constants = np.log(detector.weights_) + volume - 0.5 * dim * np.log(2 * np.pi)
+        return cls(
+            means=np.array(detector.means_), roots=np.array(roots, order="C"), constants=constants
+        )
+
+    def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Score a block component by component."""
+        total = np.full(len(rows), -np.inf)
+        for mean, root, constant in zip(self.means, self.roots, self.constants, strict=True):
+            away = (rows - mean) @ root
+            total = np.logaddexp(total, constant - 0.5 * np.einsum("ij,ij->i", away, away))
+        return -total

@@ -1,0 +1,110 @@
+"""The door of netvigil-scorers: which parts exist. Importing it loads no PyOD or scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from netvigil import hookimpl, parts
+from netvigil_scorers.benchmarks import ScoreBenchmark
+from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer
+from netvigil_scorers.thresholds import (
+    Ruled,
+    alerts_per_day,
+    best_f1,
+    evt,
+    fixed,
+    mad,
+    quantile,
+    target_fpr,
+)
+from netvigil_scorers.weighted_terms import WeightedTerms, WeightedTermsConfig
+
+
+@hookimpl
+def netvigil_scorers() -> Iterator[parts.Scorer]:
+    """Every line of the detector table, and the sum of error terms."""
+    for detector in DETECTORS:
+        yield parts.Scorer(
+            name=detector.name,
+            summary=detector.config.summary,
+            config=detector.config,
+            make=partial(PyodScorer, detector),
+            trusted_types=detector.trusted_types,
+        )
+    yield parts.Scorer(
+        name="weighted-terms",
+        summary="Weighted sum of robustly scaled error terms.",
+        config=WeightedTermsConfig,
+        make=WeightedTerms,
+        needs="terms",
+    )
+
+
+@hookimpl
+def netvigil_thresholds() -> Iterator[parts.Threshold]:
+    """The rules for a cut; only `best-f1` sees labels."""
+    yield _threshold(
+        "quantile", "Flag a share of the calibration range.", quantile.QuantileConfig, quantile
+    )
+    yield _threshold(
+        "target-fpr",
+        "Hold a false positive rate, without labels.",
+        target_fpr.TargetFprConfig,
+        target_fpr,
+    )
+    yield _threshold(
+        "alerts-per-day",
+        "Flag so many flows a day.",
+        alerts_per_day.AlertsPerDayConfig,
+        alerts_per_day,
+    )
+    yield _threshold(
+        "evt", "Peaks over threshold: a risk by extreme value theory.", evt.EvtConfig, evt
+    )
+    yield _threshold("mad", "Robust deviations above the median.", mad.MadConfig, mad)
+    yield _threshold("fixed", "A cut given by hand.", fixed.FixedConfig, fixed, needs_flows=False)
+    yield _threshold(
+        "best-f1",
+        "Best F1 on labelled calibration flows.",
+        best_f1.BestF1Config,
+        best_f1,
+        supervised=True,
+    )
+
+
+@hookimpl
+def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
+    """One micro-benchmark per detector: score random flows of 52 features."""
+    for detector in DETECTORS:
+        yield parts.Benchmark(
+            name=f"score-{detector.name}",
+            summary=f"Score flows of 52 features with {detector.name}.",
+            room="score",
+            make=partial(_benchmark, detector.name),
+        )
+
+
+def _benchmark(name: str, config: object) -> ScoreBenchmark:
+    del config
+    detector = next(detector for detector in DETECTORS if detector.name == name)
+    return ScoreBenchmark(lambda: PyodScorer(detector, detector.config()))
+
+
+def _threshold(
+    name: str,
+    summary: str,
+    config: type[parts.PartConfig],
+    rule: ModuleType,
+    *,
+    supervised: bool = False,
+    needs_flows: bool = True,
+) -> parts.Threshold:
+    def make(settings: Any) -> Ruled:
+        return Ruled(name, settings, rule.choose, needs_flows=needs_flows)
+
+    return parts.Threshold(
+        name=name, summary=summary, config=config, make=make, supervised=supervised
+    )

@@ -1,0 +1,182 @@
+"""PyOD's detectors as netvigil scorers: one table, one adapter, every convention translated here.
+
+PyOD is asked only to fit. What it learnt is read out as a formula (`netvigil_scorers.formulas`),
+which scores blocks of one fixed shape. So no `contamination` or `threshold_` ever cuts anything, a
+flow's score never depends on its companions, and a bundle holds arrays instead of detectors. To add
+a detector, write its config and one line of `DETECTORS`; with `formulas.Held` it is kept whole.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvigil.contracts import EncodedFlows, ScoreTable
+from netvigil.errors import ContractError, NotFittedError
+from netvigil.protocols import State
+from netvigil_scorers import detector_configs as configs
+from netvigil_scorers import formulas
+from netvigil_scorers.formulas.formula import Formula, from_state, score_in_blocks, to_state
+
+log = logging.getLogger("netvigil.scorers")
+LEAST_FLOWS = 2  # one flow has neither spread nor neighbours
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One line of the table: where PyOD keeps the detector, and how its result is read.
+
+    `trusted_types` is what skops may find in the formula's estimators, where it has any.
+    """
+
+    name: str
+    source: str
+    config: type[configs.DetectorConfig]
+    formula: type[Formula] = formulas.Held
+    trusted_types: tuple[str, ...] = ()
+
+
+TREES = ("sklearn.tree._tree.Tree",)
+
+DETECTORS = (
+    Detector("pca", "pyod.models.pca:PCA", configs.PcaConfig, formulas.Pca),
+    Detector("hbos", "pyod.models.hbos:HBOS", configs.HbosConfig, formulas.Hbos),
+    Detector("cblof", "pyod.models.cblof:CBLOF", configs.CblofConfig, formulas.Cblof),
+    Detector(
+        "iforest", "pyod.models.iforest:IForest", configs.IForestConfig, formulas.Forest, TREES
+    ),
+    Detector("knn", "pyod.models.knn:KNN", configs.KnnConfig, formulas.Distance),
+    Detector("lof", "pyod.models.lof:LOF", configs.LofConfig, formulas.Density),
+    Detector("ocsvm", "pyod.models.ocsvm:OCSVM", configs.OcsvmConfig, formulas.Kernel),
+    Detector("mcd", "pyod.models.mcd:MCD", configs.McdConfig, formulas.Mahalanobis),
+    Detector("gmm", "pyod.models.gmm:GMM", configs.GmmConfig, formulas.Mixture),
+)
+
+
+class PyodScorer:
+    """A PyOD detector behind netvigil's `Scorer` protocol.
+
+    Shapes:
+        encoded.embedding: float32 [flows, dim], any scale
+        score: float64 [flows], higher means more anomalous, no fixed range
+
+    Raises:
+        NotFittedError: If `score` or `get_state` comes before `fit`.
+        ContractError: No embedding; another `dim` than in training; flows the detector cannot be
+            fitted on, with its own reason.
+
+    Example:
+        >>> import numpy as np
+        >>> from netvigil.contracts import EncodedFlows
+        >>> x = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+        >>> flows = EncodedFlows(np.arange(300), np.zeros(300, np.int64), embedding=x)
+        >>> detector = DETECTORS[1]
+        >>> PyodScorer(detector, detector.config()).fit(flows, seed=0).score(flows).score.shape
+        (300,)
+    """
+
+    def __init__(self, detector: Detector, config: Any) -> None:
+        self.detector, self.config = detector, config
+        self.formula_: Formula | None = None
+        self.dim_ = 0
+
+    def fit(self, encoded: EncodedFlows, *, seed: int) -> Self:
+        """Fit on the embedding of the train range, or a seeded sample of it (`fit_rows`)."""
+        rows = self._sample(self._embedding(encoded), seed)
+        detector = self._make(len(rows), seed)
+        try:
+            with _told_to_the_log(self.detector.name):
+                formula = self.detector.formula.learn(detector, rows, self.config)
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            msg = f"Scorer '{self.detector.name}' cannot be fitted on these {len(rows):,} flows."
+            raise ContractError(
+                msg, where=reason, do="Change its settings, or use another scorer."
+            ) from error
+        self.formula_, self.dim_ = formula, rows.shape[1]
+        return self
+
+    def score(self, encoded: EncodedFlows) -> ScoreTable:
+        """Score each flow by itself, the same bits in any company."""
+        formula = self._fitted()
+        rows = self._embedding(encoded)
+        if rows.shape[1] != self.dim_:
+            name = self.detector.name
+            msg = f"Scorer '{name}' was fitted on {self.dim_} features, not {rows.shape[1]}."
+            raise ContractError(msg, do="Encode with the pipeline it was fitted with.")
+        return ScoreTable(
+            flow_id=encoded.flow_id,
+            score=score_in_blocks(formula, rows),
+            window_start=encoded.window_start,
+        )
+
+    def get_state(self) -> State:
+        """Return the formula: arrays and plain values, and for a few detectors an estimator."""
+        return to_state(self._fitted(), dim=self.dim_)
+
+    def set_state(self, state: State) -> Self:
+        """Take over a formula."""
+        kind = self.detector.formula
+        self.formula_, self.dim_ = from_state(kind, state, name=self.detector.name)
+        return self
+
+    def _fitted(self) -> Formula:
+        if self.formula_ is None:
+            msg = f"Scorer '{self.detector.name}' has not been fitted."
+            raise NotFittedError(msg, do="Call fit first, or load a fitted bundle.")
+        return self.formula_
+
+    def _embedding(self, encoded: EncodedFlows) -> NDArray[np.float32]:
+        if (
+            encoded.embedding is None
+            or encoded.embedding.ndim != 2
+            or not encoded.embedding.shape[1]
+        ):
+            msg = f"Scorer '{self.detector.name}' needs an embedding [flows, dim]."
+            have = (
+                f"This encoding holds the terms {', '.join(encoded.terms)}."
+                if encoded.terms
+                else ""
+            )
+            raise ContractError(
+                msg, where=have, do="Use an encoder that emits one, or weighted-terms."
+            )
+        return encoded.embedding.astype(np.float32, copy=False)
+
+    def _sample(self, rows: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
+        if len(rows) < LEAST_FLOWS:
+            msg = f"Scorer '{self.detector.name}' cannot be fitted on {len(rows)} flows."
+            raise ContractError(
+                msg, do=f"It needs at least {LEAST_FLOWS}; give training a larger part."
+            )
+        cap = self.config.fit_rows
+        if cap is not None and len(rows) > cap:
+            chosen = np.random.default_rng(seed).choice(len(rows), cap, replace=False)
+            rows = rows[np.sort(chosen)]
+        return rows.astype(np.float64)
+
+    def _make(self, rows: int, seed: int) -> Any:
+        module, _, name = self.detector.source.partition(":")
+        kind = getattr(import_module(module), name)
+        settings = self.config.settings(rows)
+        if "random_state" in inspect.signature(kind).parameters:
+            settings["random_state"] = seed % 2**32  # the seeds scikit-learn takes
+        return kind(**settings)
+
+
+@contextmanager
+def _told_to_the_log(name: str) -> Iterator[None]:
+    """Turn what PyOD and scikit-learn warn about into log lines."""
+    with warnings.catch_warnings(record=True, action="always") as caught, np.errstate(all="ignore"):
+        yield
+    for warning in caught or ():
+        log.info("%s: %s", name, " ".join(str(warning.message).split()))

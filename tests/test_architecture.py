@@ -1,0 +1,116 @@
+"""The shape of the code, checked on its syntax; import-linter checks who imports whom."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netvigil import hookspecs, parts, protocols
+from netvigil.plugins import HOOKS
+
+if TYPE_CHECKING:
+    from tests.conftest import Member
+
+DRAWERS = {"utils", "util", "helpers", "common", "misc", "base"}
+SPECS = sorted(name for name in vars(hookspecs) if name.startswith("netvigil_"))
+
+
+def _modules(members: list[Member]) -> Iterator[tuple[Path, ast.Module]]:
+    for member in members:
+        for path in member.source.rglob("*.py"):
+            yield path, ast.parse(path.read_text("utf-8"))
+
+
+def test_no_module_is_a_drawer(root: Path) -> None:
+    paths = [*root.glob("packages/**/*.py"), *root.glob("tests/*.py"), *root.glob("bench/**/*.py")]
+    assert [path for path in paths if {path.stem, path.parent.name} & DRAWERS] == []
+
+
+def test_no_plugin_manager_lives_at_module_level(members: list[Member]) -> None:
+    for path, tree in _modules(members):
+        statements = [n for n in tree.body if not isinstance(n, ast.FunctionDef | ast.ClassDef)]
+        calls = {
+            ast.unparse(node.func).split(".")[-1]
+            for statement in statements
+            for node in ast.walk(statement)
+            if isinstance(node, ast.Call)
+        }
+        assert not calls & {"PluginManager", "load_plugins"}, path
+
+
+def test_all_matches_reality(members: list[Member]) -> None:
+    """Every name in `__all__` exists, once; everything `__init__` takes in from us is in it."""
+    for path, tree in _modules(members):
+        names = _declared(tree)
+        if names is None:
+            continue
+        assert len(names) == len(set(names)), path
+        module = importlib.import_module(_module_name(path))
+        assert [name for name in names if not hasattr(module, name)] == [], path
+        if path.name == "__init__.py":
+            taken = {
+                alias.asname or alias.name
+                for node in tree.body
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("netvigil")
+                for alias in node.names
+            }
+            assert {name for name in taken if not name.startswith("_")} <= set(names), path
+
+
+def test_packages_with_content_declare_all(members: list[Member]) -> None:
+    for path, tree in _modules(members):
+        if path.name == "__init__.py" and any(
+            isinstance(node, ast.ImportFrom) and (node.module or "").startswith("netvigil")
+            for node in tree.body
+        ):
+            assert _declared(tree) is not None, f"{path} re-exports names without __all__"
+
+
+def _declared(tree: ast.Module) -> list[str] | None:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names = ast.literal_eval(node.value)
+            return list(names)
+    return None
+
+
+def _module_name(path: Path) -> str:
+    parts_of_path = path.with_suffix("").parts
+    inside = parts_of_path[parts_of_path.index("src") + 1 :]
+    return ".".join(inside[:-1] if inside[-1] == "__init__" else inside)
+
+
+@pytest.mark.parametrize("hook", SPECS)
+def test_every_hook_has_a_part_and_a_protocol(hook: str) -> None:
+    part = HOOKS[hook]
+    assert part is getattr(parts, part.__name__)
+    assert part.kind.replace(" ", "_") in hook
+    (base,) = typing.cast("tuple[type, ...]", part.__dict__["__orig_bases__"])
+    assert typing.get_args(base) == (getattr(protocols, part.__name__),)
+
+
+@pytest.mark.parametrize("hook", SPECS)
+def test_every_hook_takes_nothing_and_shows_an_example(hook: str) -> None:
+    spec = getattr(hookspecs, hook)
+    assert not inspect.signature(spec).parameters
+    assert f"yield {HOOKS[hook].__name__}(" in (spec.__doc__ or "")
+    assert inspect.signature(spec).return_annotation == f"Iterator[parts.{HOOKS[hook].__name__}]"
+
+
+@pytest.mark.parametrize("hook", SPECS)
+def test_every_hook_has_a_row_in_the_readme(hook: str, root: Path) -> None:
+    part = HOOKS[hook].__name__
+    rows = [line for line in (root / "README.md").read_text("utf-8").splitlines() if "|" in line]
+    (row,) = [line for line in rows if line.startswith(f"| `{hook}`")]
+    assert f"`{part}`" in row
+
+
+def test_the_loader_knows_exactly_the_specified_hooks() -> None:
+    assert sorted(HOOKS) == SPECS
