@@ -362,7 +362,7 @@ def _table(results: Sequence[Rate | Ratio]) -> Iterator[str]:
     columns = f"{{:{width}}}  {{:>13}} {{:>13}} {{:>8}}  {{:17}} {{:>6}} {{:>9}}  {{}}"
     yield columns.format("", "ours", "baseline", "ratio", "interval", "floor", "peak", "")
     for found in results:
-        peak, rate = f"{found.peak_mb:,.0f} MB", f"{found.rate:,.0f}"
+        peak, rate = f"{found.peak_mb:,.0f} MB", _rate(found.rate)
         if isinstance(found, Rate):
             yield columns.format(found.name, rate, "", "", "", "", peak, found.unit)
             continue
@@ -371,10 +371,14 @@ def _table(results: Sequence[Rate | Ratio]) -> Iterator[str]:
         yield columns.format(
             found.name,
             rate,
-            f"{found.baseline_rate:,.0f}",
+            _rate(found.baseline_rate),
             f"{found.ratio:.3g}x",
             f"[{found.low:.3g}, {found.high:.3g}]",
             f"{floor:g}x" if floor else "",
             peak,
             f"{found.unit}  {verdict}" if found.ratio < floor else found.unit,
         )
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"

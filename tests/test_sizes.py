@@ -10,7 +10,7 @@ from tests.conftest import source_lines
 
 MODULE_LINES = 500
 CLI_LINES = 200
-FUNCTION_LINES = 60
+FUNCTION_LINES = 60  # without the docstring
 MEDIAN_LINES = 120
 
 
@@ -37,6 +37,7 @@ def test_no_function_is_longer_than_60_lines(root: Path) -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
+                length -= len((ast.get_docstring(node, clean=False) or "").splitlines())
                 if length > FUNCTION_LINES:
                     found[f"{path.relative_to(root).as_posix()}:{node.name}"] = length
     assert found == {}

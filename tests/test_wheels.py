@@ -58,11 +58,12 @@ def test_wheels_carry_entry_points_readme_and_requirements(
         with zipfile.ZipFile(_wheel(wheels, member)) as wheel:
             points = configparser.ConfigParser()
             points.read_string(wheel.read(f"{info}/entry_points.txt").decode())
-            metadata = email.message_from_bytes(wheel.read(f"{info}/METADATA"))
+            text = wheel.read(f"{info}/METADATA").decode()
         declared = member.pyproject["project"]["entry-points"]["netvigil"]
         assert dict(points["netvigil"]) == declared
+        metadata = email.message_from_string(text)
         assert metadata["License-Expression"] == "Apache-2.0"
-        assert (member.folder / "README.md").read_text("utf-8") in str(metadata.get_payload())
+        assert (member.folder / "README.md").read_text("utf-8") in text
         assert not any("@" in line for line in metadata.get_all("Requires-Dist", []))
 
 

@@ -42,8 +42,8 @@ def combine(*columns: NDArray[np.integer]) -> NDArray[np.uint64]:
 def text_keys(texts: pa.Array) -> NDArray[np.uint64]:
     """Return the key of each string, uint64 [n]; the key of a null is 0.
 
-    `texts` are distinct values (a dictionary), not one per flow; hashing runs over all of them at once,
-    eight bytes at a time.
+    `texts` are distinct values (a dictionary), not one per flow; hashing runs over all of them at
+    once, eight bytes at a time.
     """
     raw = np.array([(text or "").encode() for text in texts.to_pylist()], dtype=np.bytes_)
     if not len(raw):
@@ -52,14 +52,15 @@ def text_keys(texts: pa.Array) -> NDArray[np.uint64]:
     words = raw.astype(f"S{width}").view(np.uint64).reshape(len(raw), -1)
     key = np.full(len(raw), _START, np.uint64)
     for column in words.T:
-        # Padding words are zero; skipping them keeps the key independent of the longest string around.
+        # Padding words are zero; skipping them keeps the key independent of the longest string
+        # around.
         key = np.where(column == 0, key, mix(key ^ mix(column)))
     key[np.asarray(texts.is_null())] = 0
     return key
 
 
 def flow_keys(column: pa.ChunkedArray) -> NDArray[np.uint64]:
-    """Return the key of each flow's address in a dictionary column, uint64 [flows]; 0 where null."""
+    """Return the key of each flow's address in a dictionary column, uint64 [flows]; null is 0."""
     unified = (
         column.unify_dictionaries().combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     )

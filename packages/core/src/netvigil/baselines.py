@@ -7,7 +7,7 @@ be read beside it. These look at endpoints only, never at a feature, a label or 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,13 @@ SUBJECTS: Mapping[str, str] = {
 ALL_BENIGN = "all-benign"
 NAMES = (*(f"{s}-{rule}" for s in SUBJECTS for rule in ("novelty", "rarity")), ALL_BENIGN)
 """The rows these baselines add to a table, in order."""
+
+UNSEEN: Mapping[str, str] = {
+    "source": "the training traffic never had this source",
+    "pair": "the training traffic never had this pair of hosts",
+    "pair-port": "the training traffic never had this service between these hosts",
+}
+"""The reason that an alert states, by what was never counted; the first that holds says most."""
 
 NO_PORT = 1 << 16  # a value that no port has: "not TCP or UDP" is a service of its own
 NO_PROTOCOL = 1 << 8
@@ -54,12 +61,11 @@ class TrainCounts:
         self._addresses = False
 
     def update(self, flows: FlowTable) -> Self:
-        """Count one batch of the train range; batches without addresses count as flows only."""
+        """Count one batch of the train range; a missing address counts as an address of its own."""
         self.flows_ += len(flows)
-        if flows.has_addresses:
-            self._addresses = True
-            for subject, keys in _keys(flows).items():
-                self._counts[subject].add(keys)
+        self._addresses |= flows.has_addresses
+        for subject, keys in _keys(flows).items():
+            self._counts[subject].add(keys)
         return self
 
     @property
@@ -95,18 +101,10 @@ class TrainCounts:
         found[ALL_BENIGN] = np.zeros(len(flows), np.float64)
         return found
 
-    def unseen(self, flows: FlowTable) -> dict[str, NDArray[np.bool_]]:
-        """Say in words what of each flow the train range never had: sentence -> bool [flows]."""
-        return {
-            f"this {words} never occurred in training": count == 0
-            for (_, count), words in zip(
-                self._look_up(flows).items(), SUBJECTS.values(), strict=False
-            )
-        }
-
     def get_state(self) -> State:
         """Return what a bundle keeps: distinct keys and their counts, never an address in clear."""
-        arrays = {}
+        self._require_counted()
+        arrays: dict[str, NDArray[Any]] = {}
         for subject, counts in self._counts.items():
             arrays |= {f"{subject}.keys": counts.keys, f"{subject}.counts": counts.counts}
         return State(arrays=arrays, values={"flows": self.flows_, "addresses": self._addresses})
@@ -122,10 +120,24 @@ class TrainCounts:
         }
         return self
 
-    def _look_up(self, flows: FlowTable) -> dict[str, NDArray[np.int64]]:
+    def unseen(self, flows: FlowTable) -> dict[str, NDArray[np.bool_]]:
+        """Say what is new about flows: sentence -> bool [flows], one sentence a flow at most."""
+        count = self._look_up(flows)
+        told = np.zeros(len(flows), np.bool_)
+        found = {}
+        for subject, sentence in UNSEEN.items():
+            if subject in count:
+                found[sentence] = (count[subject] == 0) & ~told
+                told |= found[sentence]
+        return found
+
+    def _require_counted(self) -> None:
         if not self.flows_:
             msg = "The baselines were asked before they had counted the train range."
             raise NotFittedError(msg, do="Call update(flows) with each batch of the train range.")
+
+    def _look_up(self, flows: FlowTable) -> dict[str, NDArray[np.int64]]:
+        self._require_counted()
         if self.absent:
             return {}
         return {subject: self._counts[subject].of(keys) for subject, keys in _keys(flows).items()}

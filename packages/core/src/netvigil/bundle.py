@@ -1,9 +1,9 @@
 """Save and load a fitted pipeline. Loading never executes what is in a bundle.
 
-A bundle is a folder: `manifest.json` with the feature contract, the parts and their settings, the threshold with its
-provenance, versions, and the SHA-256 of every other file; `manifest.sha256`; arrays as safetensors; scikit-learn
-objects as skops files, of which only the types that the part lists are ever made. Digests detect damage and careless
-edits; they are no signature.
+A bundle is a folder: `manifest.json` with the feature contract, the parts and their settings, the
+threshold with its provenance, versions, and the SHA-256 of every other file; `manifest.sha256`;
+arrays as safetensors; scikit-learn objects as skops files, of which only the types that the part
+lists are ever made. Digests detect damage and careless edits; they are no signature.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ def save_bundle(pipeline: Pipeline, folder: Path, *, experiment: Mapping[str, An
     """Write a fitted pipeline to an empty folder and return the bundle's digest.
 
     Raises:
-        BundleError: A scorer that scores flows by their batch companions, which `detect` cannot honour.
+        BundleError: A scorer that scores flows by their batch companions, which `detect` cannot
+            honour.
     """
     scorer = pipeline.assembly.scorer.part
     if isinstance(scorer, parts.Scorer) and scorer.transductive:
-        msg = f"Scorer '{scorer.name}' scores a flow by its batch companions; a bundle cannot carry it."
+        msg = f"Scorer '{scorer.name}' scores a flow by its companions; no bundle can carry it."
         raise BundleError(msg, do="Choose an inductive scorer; `run` still compares this one.")
     folder.mkdir(parents=True, exist_ok=True)
     rooms = {
@@ -80,13 +81,13 @@ def load_bundle(folder: Path, plugins: Plugins) -> tuple[Pipeline, str]:
     """Read a bundle back and return the pipeline and the bundle's digest.
 
     Raises:
-        BundleError: No bundle, another format, a digest that does not match, an unlisted type, an array or setting
-            that a part refuses.
+        BundleError: No bundle, another format, a digest that does not match, an unlisted type, an
+            array or setting that a part refuses.
     """
     manifest, digest = _read_manifest(folder)
     try:
         return _load(folder, manifest, plugins), digest
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         what = f"The manifest does not describe a pipeline: {type(error).__name__}: {error}."
         raise BundleError(what, where=str(folder)) from error
 
@@ -162,7 +163,6 @@ def _load(folder: Path, manifest: dict[str, Any], plugins: Plugins) -> Pipeline:
         scorer=chosen["scorer"],
         threshold=chosen["threshold"],
         labeller=None,
-        executor=chosen["exporter"],
         exporter=chosen["exporter"],
     )
     return Pipeline(

@@ -1,11 +1,12 @@
-"""Experiment files: TOML in, frozen models out; an unknown key is refused with the nearest valid one.
+"""Experiment files: TOML in, frozen models out; an unknown key is refused, the nearest named.
 
-A section that chooses a part (`[encoder]`, `[scorer]`, ...) holds the part's name and, beside it, the part's
-own settings, which are checked against the part's config model by `resolve`.
+A section that chooses a part (`[encoder]`, `[scorer]`, ...) holds the part's name and, beside it,
+the part's own settings, which are checked against the part's config model by `resolve`.
 """
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,10 +82,10 @@ class Labels(ChoosingSection):
 class Split(Section):
     """`[split]`: which flows teach, which set the threshold, which are only tested.
 
-    `time` cuts fractions of the time axis (`axis = "time"`) or of the flows in time order (`axis = "flows"`), with
-    `purge_s` seconds left out after each cut; `rows` does the same by row for sources without a clock; `ranges`
-    takes ISO 8601 [from, to) pairs; `paper-shuffled` deals windows out at random, as several papers do, and lets
-    a model see the future.
+    `time` cuts fractions of the time axis (`axis = "time"`) or of the flows in time order (`axis =
+    "flows"`), with `purge_s` seconds left out after each cut; `rows` does the same by row for
+    sources without a clock; `ranges` takes ISO 8601 [from, to) pairs; `paper-shuffled` deals
+    windows out at random, as several papers do, and lets a model see the future.
     """
 
     protocol: Literal["time", "rows", "ranges", "paper-shuffled"] = "time"
@@ -116,9 +117,9 @@ class Split(Section):
 class Train(Section):
     """`[train]`: uses of labels on the train range; each is printed in every receipt.
 
-    `drop_attacks` takes labelled attacks out. `benign_window_keep` keeps that share of the windows without an attack
-    (AutoGraphAD's "benign downsampling"). `target_contamination` makes the attack share exact by dropping
-    benign flows, or attacks where there are too many.
+    `drop_attacks` takes labelled attacks out. `benign_window_keep` keeps that share of the windows
+    without an attack (AutoGraphAD's "benign downsampling"). `target_contamination` makes the attack
+    share exact by dropping benign flows, or attacks where there are too many.
     """
 
     drop_attacks: bool = False
@@ -132,7 +133,7 @@ class Train(Section):
         if self.drop_attacks and (
             self.benign_window_keep < 1 or self.target_contamination is not None
         ):
-            msg = "drop_attacks leaves no contamination for benign_window_keep or target_contamination to set"
+            msg = "drop_attacks leaves no attacks for benign_window_keep or target_contamination"
             raise ValueError(msg)
         return self
 
@@ -149,7 +150,8 @@ class Train(Section):
 class Features(Section):
     """`[features]`: what a model may see, and the transforms on it, fitted on the train range.
 
-    `fit_flows` bounds how many train flows (a seeded uniform sample) transforms and scorers are fitted on.
+    `fit_flows` bounds how many train flows (a seeded uniform sample) transforms and scorers are
+    fitted on.
     """
 
     set: str | tuple[str, ...] = "auto"
@@ -187,8 +189,8 @@ class Threshold(ChoosingSection):
 class Evaluate(Section):
     """`[evaluate]`: what the table shows beside the method.
 
-    `exclude` names attack classes left out of a second headline; `also` further scorers on the same encoding;
-    `baselines` the raw-feature detectors of every table; `resamples` the bootstrap size.
+    `exclude` names attack classes left out of a second headline; `also` further scorers on the same
+    encoding; `baselines` the raw-feature detectors of every table; `resamples` the bootstrap size.
     """
 
     exclude: tuple[str, ...] = ()
@@ -243,10 +245,11 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     `overrides` are `section.key=value` texts, as `--set` takes them.
 
     Raises:
-        ConfigError: No such file, broken TOML, an unknown key (with the nearest valid one), a wrong type.
+        ConfigError: No such file, broken TOML, an unknown key (with the nearest valid one), a wrong
+            type.
     """
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError as error:
         msg = "There is no such experiment file."
         raise ConfigError(msg, where=str(path)) from error
@@ -264,10 +267,10 @@ def parse_experiment(
     where: str = "experiment",
 ) -> Experiment:
     """Check plain values against the model; `base` is the folder that relative paths start from."""
-    values = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    own = copy.deepcopy(dict(values))
     for text in overrides:
-        _override(values, text)
-    experiment: Experiment = checked(Experiment, values, where=where)
+        _override(own, text)
+    experiment: Experiment = checked(Experiment, own, where=where)
     source = experiment.flows.source
     if not source.is_absolute():
         flows = experiment.flows.model_copy(update={"source": base / source})
@@ -278,7 +281,7 @@ def parse_experiment(
 def part_config(
     config: type[BaseModel], options: Mapping[str, Any], *, where: str, base: Path
 ) -> Any:
-    """Check a part's settings against its config model; relative `Path` settings start from `base`."""
+    """Check a part's settings against its config model; relative paths start from `base`."""
     made = checked(config, dict(options), where=where)
     moved = {
         name: base / value
@@ -289,7 +292,7 @@ def part_config(
 
 
 def checked(model: type[BaseModel], values: Mapping[str, Any], *, where: str) -> Any:
-    """Validate `values`, turning pydantic's report into one error that names the key and the nearest valid one."""
+    """Validate `values`; pydantic's report becomes one error that names the key and the nearest."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -346,7 +349,12 @@ def _override(values: dict[str, Any], text: str) -> None:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         value = raw.strip()
+    if keys == ["flows", "source"]:
+        value = str(Path.cwd() / str(value))  # what is typed is relative to where it is typed
     place = values
     for key in keys[:-1]:
         place = place.setdefault(key, {})
+        if not isinstance(place, dict):
+            msg = f"'{text}' sets a key inside '{key}', which is no section."
+            raise ConfigError(msg, where="--set", do="Override the whole value instead.")
     place[keys[-1]] = value

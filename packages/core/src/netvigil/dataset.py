@@ -12,11 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from netvigil import parts
+from netvigil import parts, protocols
 from netvigil.config import Choice
-from netvigil.errors import ConfigError, RunError
+from netvigil.contracts import FlowBatch, LabelTable, ReadReport
+from netvigil.errors import ConfigError
 from netvigil.features import shortcut
 from netvigil.phases import Phases
 from netvigil.pipeline import choose
@@ -218,6 +221,38 @@ def _classes(labels: Any, flows: int) -> Mapping[str, int]:
     return found | {"unknown": flows - len(labels)}
 
 
-def join(source: Opened, to: Path, phases: Phases, *, timeout_s: float) -> dict[str, Any]:
-    """Join pieces of one conversation; see the `netvigil_flow_joiners` hook."""
-    raise RunError("not yet")
+def join(
+    source: Opened, to: Path, labels: Path | None, phases: Phases, *, timeout_s: float
+) -> dict[str, Any]:
+    """Join the records of one conversation into one flow; the labels of the source follow."""
+    choice = Choice(name="timeout", options={"timeout_s": timeout_s})
+    joiner: protocols.FlowJoiner = choose(
+        source.plugins, parts.FlowJoiner, choice, section="join", base=Path.cwd()
+    ).make()
+    path = labels or labels_path(source.source)
+    truth = read_labels(path) if path.exists() else None
+    relabelled: list[pa.Table] = []
+
+    def joined() -> Iterator[FlowBatch]:
+        for piece in joiner.join(source.store.batches()):
+            if truth is not None:
+                relabelled.append(piece.relabel(truth).table)
+            yield FlowBatch(piece.flows, ReadReport(read=len(piece.old_id)))
+
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as scratch:
+        made = Path(scratch) / to.name
+        with phases.phase("join", len(source.store)) as advance:
+            store = FlowStore.write(joined(), made, progress=advance)
+        done: dict[str, Any] = {
+            "written": str(to),
+            "before": len(source.store),
+            "flows": len(store),
+        }
+        if truth is not None:
+            whole = pa.concat_tables(relabelled).unify_dictionaries().combine_chunks()
+            pq.write_table(LabelTable(whole).table, labels_path(made), compression="lz4")
+            labels_path(made).replace(labels_path(to))
+            done["labels written"] = str(labels_path(to))
+        made.replace(to)
+    return done

@@ -16,7 +16,7 @@ from netvigil.plugins import Plugins
 from netvigil.store import FlowStore
 
 FLOWS = 40_000  # enough for every kind of attack; the whole demo takes well under a minute
-SCORERS = ("iforest", "hbos", "cblof", "knn")
+SCORERS = ("iforest", "hbos", "cblof")
 
 
 def experiment(flows: str) -> dict[str, Any]:

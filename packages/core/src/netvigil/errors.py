@@ -6,7 +6,7 @@
       NotFittedError           something that learns was used before `fit`
       SourceError              an input cannot be read as what it claims to be
       BundleError              a bundle is damaged, tampered with, or does not fit the source
-      RunError                 a run cannot go on (an empty part of a split, a full disk, a bad resume)
+      RunError                 a run cannot go on (an empty part of a split, a wrong resume)
       PluginError
         PluginLoadError        a plugin failed at import, registration or yielded junk
         PluginConflictError    two packages provide one name

@@ -11,7 +11,7 @@ from netvigil.contracts import AlertTable
 
 
 class Jsonl:
-    """One JSON object per line, times in ISO 8601 UTC; text from traffic is escaped by JSON itself."""
+    """One JSON object per line, times in ISO 8601 UTC; JSON itself escapes text from traffic."""
 
     suffix = ".jsonl"
 

@@ -1,8 +1,9 @@
 """Which columns a model may see. Shortcuts are denied by default, and the receipt says so.
 
-Addresses, ports, times, identifiers, sequence numbers and TTLs rank attacks well on the data sets everybody
-uses, because of how those were recorded, and mean nothing elsewhere (Sarhan et al. 2021 drop TTL on UNSW-NB15
-for this; see also D'hooge et al. 2022). `features.allow_shortcuts` names exceptions by column.
+Addresses, ports, times, identifiers, sequence numbers and TTLs rank attacks well on the data sets
+everybody uses, because of how those were recorded, and mean nothing elsewhere (Sarhan et al. 2021
+drop TTL on UNSW-NB15 for this; see also D'hooge et al. 2022). `features.allow_shortcuts` names
+exceptions by column.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ SHORTCUTS: dict[str, re.Pattern[str]] = {
 }
 """Why a column is denied -> names it matches (without the `x_` or `c_`)."""
 
-# NFStream's statistical features that make 35 with protocol and ip_version: a count-matching guess at the list of
-# AutoGraphAD, which is not published (arXiv 2511.17113).
+# NFStream's statistical features that make 35 with protocol and ip_version: a count-matching guess
+# at the list of AutoGraphAD, which is not published (arXiv 2511.17113).
 CORE35 = (
     "protocol",
     "x_ip_version",
@@ -64,7 +65,7 @@ _CANONICAL_NAMES = {
 
 @dataclass(frozen=True)
 class FeatureContract:
-    """What a pipeline needs of a source: numeric columns and categories, and what was left out and why."""
+    """What a pipeline needs of a source: numeric columns, categories; what was denied, and why."""
 
     numeric: tuple[str, ...]
     categories: tuple[str, ...]
@@ -91,11 +92,12 @@ def select_features(
 ) -> FeatureContract:
     """Choose the features of a source.
 
-    `feature_set` is "auto" (every numeric column and category that is not denied), "core35" (NFStream columns) or a
-    list of column names.
+    `feature_set` is "auto" (every numeric column and category that is not denied), "core35"
+    (NFStream columns) or a list of column names.
 
     Raises:
-        ConfigError: A named column does not exist, or is a shortcut that was not allowed; nothing is left.
+        ConfigError: A named column does not exist, or is a shortcut that was not allowed; nothing
+            is left.
     """
     offered = [n for n in column_names if n in NUMERIC or n.startswith("x_")]
     for name in allow_shortcuts:
@@ -143,8 +145,8 @@ def extract(flows: FlowTable, contract: FeatureContract) -> FlowFeatures:
     """Take the contract's columns out of flows.
 
     Shapes:
-        returns: x float32 [flows, features] in column-major order, nulls as NaN; categories as dictionary
-            arrays [flows]
+        returns: x float32 [flows, features] in column-major order, nulls as NaN; categories as
+            dictionary arrays [flows]
     """
     x = np.empty((len(flows), len(contract.numeric)), np.float32, order="F")
     for column, name in enumerate(contract.numeric):
@@ -167,14 +169,16 @@ def _wanted(
     feature_set: str | Sequence[str], offered: list[str], categories: list[str]
 ) -> list[str]:
     if feature_set == "auto":
-        # The protocol number is a category; where the source has names beyond IANA's, those say more.
+        # The protocol number is a category; where the source has names beyond IANA's, those say
+        # more.
         protocol = [] if "c_protocol" in categories else ["protocol"]
         return [*(n for n in offered if n != "protocol"), *protocol, *categories]
     if feature_set == "core35":
         names = [n if n in offered else _CANONICAL_NAMES.get(n, n) for n in CORE35]
         missing = [n for n in names if n not in offered]
         if missing:
-            msg = f"The feature set 'core35' needs NFStream's columns; {', '.join(missing)} are missing."
+            lacking = ", ".join(missing)
+            msg = f"The feature set 'core35' needs NFStream's columns; {lacking} are missing."
             raise ConfigError(
                 msg, where="features.set", do="Read the capture itself, or use set = 'auto'."
             )

@@ -39,12 +39,17 @@ hookimpl = pluggy.HookimplMarker("netvigil")
 
 @hookspec
 def netvigil_flow_readers() -> Iterator[parts.FlowReader]:
-    """Readers of flow dialects: `yield FlowReader(name="zeek-tsv", summary=..., make=Zeek, rank=10)`."""
+    """Readers of flow dialects: `yield FlowReader(name="zeek-tsv", make=Zeek, rank=10, ...)`."""
 
 
 @hookspec
 def netvigil_flow_labellers() -> Iterator[parts.FlowLabeller]:
-    """Sources of truth: `yield FlowLabeller(name="events", summary=..., config=EventsConfig, make=Events)`."""
+    """Sources of truth: `yield FlowLabeller(name="events", config=EventsConfig, ...)`."""
+
+
+@hookspec
+def netvigil_flow_joiners() -> Iterator[parts.FlowJoiner]:
+    """Rules that join records: `yield FlowJoiner(name="timeout", config=TimeoutConfig, ...)`."""
 
 
 @hookspec
@@ -54,22 +59,22 @@ def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
 
 @hookspec
 def netvigil_graph_builders() -> Iterator[parts.GraphBuilder]:
-    """Windows and graphs: `yield GraphBuilder(name="flow-host", summary=..., emits="flow-host", make=...)`."""
+    """Windows and graphs: `yield GraphBuilder(name="flow-host", emits="flow-host", ...)`."""
 
 
 @hookspec
 def netvigil_encoders() -> Iterator[parts.Encoder]:
-    """Unsupervised models: `yield Encoder(name="autographad", emits=frozenset({"terms"}), make=...)`."""
+    """Unsupervised models: `yield Encoder(name="autographad", emits=frozenset({"terms"}), ...)`."""
 
 
 @hookspec
 def netvigil_scorers() -> Iterator[parts.Scorer]:
-    """Outlier detectors: `yield Scorer(name="hbos", needs="embedding", config=HbosConfig, make=...)`."""
+    """Outlier detectors: `yield Scorer(name="hbos", needs="embedding", config=HbosConfig, ...)`."""
 
 
 @hookspec
 def netvigil_thresholds() -> Iterator[parts.Threshold]:
-    """Cuts: `yield Threshold(name="quantile", summary=..., config=QuantileConfig, make=Quantile)`."""
+    """Cuts: `yield Threshold(name="quantile", config=QuantileConfig, make=Quantile, ...)`."""
 
 
 @hookspec
@@ -99,7 +104,7 @@ def netvigil_executors() -> Iterator[parts.Executor]:
 
 @hookspec
 def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
-    """A plugin's own micro-benchmarks: `yield Benchmark(name="build-flow-host", room="build", make=...)`."""
+    """A plugin's micro-benchmarks: `yield Benchmark(name="build-flow-host", room="build", ...)`."""
 
 
 __all__ = [
@@ -111,6 +116,7 @@ __all__ = [
     "netvigil_encoders",
     "netvigil_executors",
     "netvigil_explainers",
+    "netvigil_flow_joiners",
     "netvigil_flow_labellers",
     "netvigil_flow_readers",
     "netvigil_flow_transforms",

@@ -37,7 +37,7 @@ from netvigil.truth import ATTACK, UNKNOWN
 def judge(
     prepared: Prepared, results: list[SeedResults], phases: Phases, *, sha256: str
 ) -> Receipt:
-    """Judge every method and baseline on the test part and write the receipt; without labels it holds no figures."""
+    """Judge every method and baseline on the test part; without labels a receipt has no figures."""
     evaluation = _evaluate(prepared, results) if prepared.truth.state.any() else None
     own = next(run for result in results for run in result.runs if run.kind == "method")
     experiment = prepared.experiment
@@ -120,7 +120,7 @@ def _scores(prepared: Prepared, results: list[SeedResults]) -> Iterator[MethodSc
                 method=run.method,
                 score=run.test,
                 cut=run.cut,
-                seed=result.seed,
+                seed=result.seed if run.seeded else None,
                 kind="baseline" if run.kind == "baseline" else "method",
                 threshold=_threshold_use(prepared, run),
                 fit_s=run.fit_s,
@@ -189,7 +189,7 @@ def _feature_use(prepared: Prepared) -> FeatureUse:
 
 
 def plain(prepared: Prepared) -> dict[str, object]:
-    """Return the resolved experiment as JSON values: every part's settings, and the source by name only."""
+    """Return the resolved experiment as JSON: all parts' settings, and the source by name only."""
     values = prepared.experiment.model_dump(mode="json", exclude_none=True)
     values["flows"]["source"] = prepared.experiment.flows.source.name
     values["flows"]["reader"] = prepared.reading.reader.name

@@ -38,7 +38,7 @@ class KeyCounts:
     def restored(keys: Keys, counts: Counts) -> KeyCounts:
         """Make counts of what `keys` and `counts` returned."""
         made = KeyCounts()
-        made._merged = _Run(keys, counts)  # noqa: SLF001 - its own class
+        made._merged = _Run(keys, counts)
         return made
 
     def add(self, keys: Keys) -> Self:

@@ -1,4 +1,4 @@
-"""Fit and score, one seed at a time: the experiment's method, the scorers beside it, and the baselines.
+"""Fit and score, one seed at a time: the method, the scorers beside it, and the baselines.
 
 Nothing here sees a label, except a threshold whose part says that it is supervised.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,18 +35,19 @@ class Learnt:
 
 def learn(prepared: Prepared, seed: int, phases: Phases) -> Learnt:
     """Fit the encoder on the train windows and encode (a seeded sample of) them."""
-    part = prepared.assembly.encoder.part
-    assert isinstance(part, parts.Encoder)
-    windows = prepared.windows["train"]
+    chosen, windows = prepared.assembly.encoder, prepared.windows["train"]
+    encoder: protocols.Encoder = chosen.make()
     begin = time.perf_counter()
-    encoder: protocols.Encoder = prepared.assembly.encoder.make()
-    with phases.phase("fit encoder", windows.flows) as advance:
+    if _random_encoder(chosen):
+        with phases.phase("fit encoder", windows.flows) as advance:
+            encoder = encoder.fit(windows, seed=seed)
+            advance(windows.flows)
+    else:
         encoder = encoder.fit(windows, seed=seed)
-        advance(windows.flows)
     took = time.perf_counter() - begin
     rows = sample_rows(windows.flows, prepared.experiment.features.fit_flows, seed)
     with phases.phase("encode train", windows.flows) as advance:
-        train = _encode_rows(encoder, part.name, windows, rows)
+        train = _encode_rows(encoder, chosen.name, windows, rows)
         advance(windows.flows)
     return Learnt(encoder, train, took)
 
@@ -55,17 +55,11 @@ def learn(prepared: Prepared, seed: int, phases: Phases) -> Learnt:
 def fit_pipeline(prepared: Prepared, seed: int, phases: Phases) -> Pipeline:
     """Fit everything for one seed, threshold included."""
     learnt = learn(prepared, seed, phases)
-    scorer: protocols.Scorer = prepared.assembly.scorer.make()
-    with phases.phase("fit scorer", len(learnt.train)) as advance:
-        scorer = scorer.fit(learnt.train, seed=seed)
-        advance(len(learnt.train))
-    encoder = prepared.assembly.encoder.name
-    method = _Method(
-        "", "method", scorer, lambda w: encode_checked(learnt.encoder, encoder, w), 0.0
-    )
+    task = next(_tasks(prepared, learnt, seed))
+    scorer, _ = _fit_scorer(task, seed, phases)
     calibrate = prepared.windows["calibrate"]
     with phases.phase("score", calibrate.flows) as advance:
-        score = _score(method, calibrate, advance)
+        score = _score(scorer, task.encode, calibrate, advance)
     threshold = _fit_threshold(prepared, score, seed)
     return make_pipeline(prepared, learnt.encoder, scorer, threshold, seed)
 
@@ -98,32 +92,40 @@ def run_seed(
 ) -> SeedResults:
     """Fit and score the method, the scorers beside it and the raw-feature baselines for one seed.
 
-    `save` is called once with the fitted pipeline of the experiment's own scorer.
+    With the first of the experiment's seeds every scorer is run, and `save` is called with the
+    fitted pipeline of the experiment's own scorer; with the others only those in which something is
+    random.
     """
     learnt = learn(prepared, seed, phases)
+    first = seed == prepared.experiment.run.seeds[0]
     results = []
-    for method in _methods(prepared, learnt, seed, phases):
+    for task in _tasks(prepared, learnt, seed):
+        if not (first or task.seeded):
+            continue
+        scorer, fit_s = _fit_scorer(task, seed, phases)
         with phases.phase("score", _to_score(prepared)) as advance:
             begin = time.perf_counter()
             calibrate, test = (
-                _score(method, prepared.windows[part], advance) for part in ("calibrate", "test")
+                _score(scorer, task.encode, prepared.windows[part], advance)
+                for part in ("calibrate", "test")
             )
             took = time.perf_counter() - begin
         threshold = _fit_threshold(prepared, calibrate, seed)
         results.append(
             MethodRun(
-                method=method.name,
-                kind=method.kind,
+                method=task.name,
+                kind=task.kind,
                 calibrate=calibrate,
                 test=test,
                 cut=threshold.cut_,
                 provenance=threshold.provenance(),
-                fit_s=method.fit_s,
+                seeded=task.seeded,
+                fit_s=task.before_s + fit_s,
                 score_s=took,
             )
         )
-        if save is not None and method.kind == "method":
-            save(make_pipeline(prepared, learnt.encoder, method.scorer, threshold, seed))
+        if save is not None and task.kind == "method":
+            save(make_pipeline(prepared, learnt.encoder, scorer, threshold, seed))
     return SeedResults(seed, tuple(results))
 
 
@@ -151,6 +153,7 @@ def run_rules(prepared: Prepared, phases: Phases) -> SeedResults:
                 test=np.concatenate(pieces["test"]),
                 cut=threshold.cut_,
                 provenance=threshold.provenance(),
+                seeded=False,
                 fit_s=None,
                 score_s=took / len(scores),
             )
@@ -161,71 +164,74 @@ def run_rules(prepared: Prepared, phases: Phases) -> SeedResults:
 _RULE_COLUMNS = ["flow_id", "src_ip", "dst_ip", "src_port", "dst_port", "protocol"]
 
 
-@dataclass
-class _Method:
-    """A fitted scorer and what it scores: the encoding, or the plain features for a baseline."""
+@dataclass(frozen=True)
+class _Task:
+    """A scorer to fit and what it reads: the encoding, or the plain features for a baseline."""
 
     name: str
     kind: Kind
-    scorer: protocols.Scorer
+    chosen: Chosen
+    train: EncodedFlows
     encode: Encode
-    fit_s: float
+    seeded: bool
+    before_s: float = 0.0
 
 
-def _score(method: _Method, windows: SpooledWindows, advance: Advance) -> NDArray[np.float64]:
+def _tasks(prepared: Prepared, learnt: Learnt, seed: int) -> Iterator[_Task]:
+    """Yield the experiment's method, then the scorers beside it, then the raw-feature baselines."""
+    assembly, windows = prepared.assembly, prepared.windows["train"]
+    encoder = assembly.encoder
+    rows = sample_rows(windows.flows, prepared.experiment.features.fit_flows, seed)
+    random_encoding = _random_encoder(encoder) or rows is not None
+
+    def encode(batch: WindowGraphs) -> EncodedFlows:
+        return encode_checked(learnt.encoder, encoder.name, batch)
+
+    named = (assembly.scorer, *assembly.also)
+    for chosen in named:
+        yield _Task(
+            name=f"{encoder.name} + {chosen.name}",
+            kind="method" if chosen is assembly.scorer else "also",
+            chosen=chosen,
+            train=learnt.train,
+            encode=encode,
+            seeded=random_encoding or _random_scorer(chosen),
+            before_s=learnt.fit_s,
+        )
+    shown = [(c.name, c.config) for c in named] if encoder.name == "raw" else []
+    wanted = [c for c in assembly.baselines if (c.name, c.config) not in shown]
+    train = _plain_rows(windows, rows) if wanted else learnt.train
+    for chosen in wanted:
+        seeded = rows is not None or _random_scorer(chosen)
+        yield _Task(f"raw + {chosen.name}", "baseline", chosen, train, _plain, seeded)
+
+
+def _random_encoder(chosen: Chosen) -> bool:
+    return not (isinstance(chosen.part, parts.Encoder) and chosen.part.passes == "none")
+
+
+def _random_scorer(chosen: Chosen) -> bool:
+    return isinstance(chosen.part, parts.Scorer) and chosen.part.seeded
+
+
+def _fit_scorer(task: _Task, seed: int, phases: Phases) -> tuple[protocols.Scorer, float]:
+    """Fit a scorer; what `make` imports is not counted as fitting."""
+    scorer: protocols.Scorer = task.chosen.make()
+    begin = time.perf_counter()
+    with phases.phase("fit scorer", len(task.train)) as advance:
+        scorer = scorer.fit(task.train, seed=seed)
+        advance(len(task.train))
+    return scorer, time.perf_counter() - begin
+
+
+def _score(
+    scorer: protocols.Scorer, encode: Encode, windows: SpooledWindows, advance: Advance
+) -> NDArray[np.float64]:
     pieces = []
     for batch in windows:
-        pieces.append(method.scorer.score(method.encode(batch)).score)
+        pieces.append(scorer.score(encode(batch)).score)
         advance(len(batch.flow_id))
     return np.concatenate(pieces)
-
-
-def _methods(prepared: Prepared, learnt: Learnt, seed: int, phases: Phases) -> Iterator[_Method]:
-    """Yield the experiment's method, then the scorers beside it, then the raw-feature baselines."""
-    assembly = prepared.assembly
-    encoder = assembly.encoder
-
-    def encode(windows: WindowGraphs) -> EncodedFlows:
-        return encode_checked(learnt.encoder, encoder.name, windows)
-
-    for chosen in (assembly.scorer, *assembly.also):
-        kind: Kind = "method" if chosen is assembly.scorer else "also"
-        yield _fit_scorer(
-            _label(encoder, chosen), kind, chosen, learnt.train, encode, seed, phases, learnt.fit_s
-        )
-    taken = [(c.name, c.config) for c in (assembly.scorer, *assembly.also)]
-    raw = prepared.windows["train"]
-    rows = sample_rows(raw.flows, prepared.experiment.features.fit_flows, seed)
-    wanted = [
-        c for c in assembly.baselines if encoder.name != "raw" or (c.name, c.config) not in taken
-    ]
-    train = _plain_rows(raw, rows) if wanted else None
-    for chosen in wanted:
-        assert train is not None
-        yield _fit_scorer(
-            f"raw + {chosen.name}", "baseline", chosen, train, _plain, seed, phases, 0.0
-        )
-
-
-def _label(encoder: Chosen, scorer: Chosen) -> str:
-    return f"{encoder.name} + {scorer.name}"
-
-
-def _fit_scorer(
-    name: str,
-    kind: Kind,
-    chosen: Chosen,
-    train: EncodedFlows,
-    encode: Encode,
-    seed: int,
-    phases: Phases,
-    before_s: float,
-) -> _Method:
-    begin = time.perf_counter()
-    with phases.phase("fit scorer", len(train)) as advance:
-        scorer: protocols.Scorer = chosen.make().fit(train, seed=seed)
-        advance(len(train))
-    return _Method(name, kind, scorer, encode, before_s + time.perf_counter() - begin)
 
 
 def _plain(windows: WindowGraphs) -> EncodedFlows:

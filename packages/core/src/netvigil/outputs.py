@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from netvigil.contracts import AlertTable, FlowTable, ScoreTable, WindowGraphs
-from netvigil.errors import ContractError
+from netvigil.errors import ContractError, SourceError
 from netvigil.phases import Advance
 from netvigil.pipeline import Pipeline, encode_checked
 from netvigil.reasons import make_alerts
@@ -28,7 +28,7 @@ SCORES = pa.schema(
 
 
 class ScoreFile:
-    """Writes scores batch by batch to one Parquet file, whose metadata holds the cut and the bundle."""
+    """Writes scores batch by batch to one Parquet file, whose metadata has cut and bundle."""
 
     def __init__(self, path: Path, *, cut: float, bundle: str) -> None:
         metadata = {b"netvigil.cut": repr(cut).encode(), b"netvigil.bundle": bundle.encode()}
@@ -51,13 +51,18 @@ def read_scores(path: Path) -> tuple[ScoreTable, float]:
     """Read a score file back with its cut.
 
     Raises:
-        ContractError: This is not a score file.
+        SourceError: This is not a score file.
     """
-    table = pq.read_table(path)
-    if table.schema.names != SCORES.names:
-        msg = "This is not a netvigil score file."
-        raise ContractError(msg, where=f"{path}: columns {', '.join(table.schema.names)}")
-    cut = float((table.schema.metadata or {}).get(b"netvigil.cut", b"nan"))
+    msg = "This is not a netvigil score file."
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(msg, where=f"{path}: {error}") from error
+    raw = (table.schema.metadata or {}).get(b"netvigil.cut")
+    if not table.schema.equals(SCORES) or raw is None:
+        where = f"{path}: columns {', '.join(table.schema.names)}"
+        raise SourceError(msg, where=where, do="Write one with `netvigil run` or `detect`.")
+    cut = float(raw)
     columns = [table[name].to_numpy() for name in ("flow_id", "score", "window_start")]
     return ScoreTable(*columns), cut
 
@@ -104,7 +109,7 @@ def alerts_of(
 
 
 def _take_first(waiting: list[FlowTable], windows: WindowGraphs) -> FlowTable:
-    """Take the flows of these windows, which are the first that wait, and check that they are the same."""
+    """Take the flows of these windows, the first that wait, and check that they are the same."""
     needed = len(windows.flow_id)
     pieces: list[pa.Table] = []
     info = waiting[0].info

@@ -1,4 +1,4 @@
-"""The frozen dataclasses that hooks yield. A part says what exists; `make` builds it when it is asked for.
+"""The frozen dataclasses that hooks yield. A part says what exists; `make` builds it on demand.
 
 Heavy imports happen inside `make`, so listing parts stays cheap.
 """
@@ -34,7 +34,8 @@ class Part(Generic[T_co]):
     """What every part has: a name, one line about it, its settings, and how to make it.
 
     Raises:
-        PluginLoadError: A name that is not kebab-case, an empty summary, a config that is no `PartConfig`.
+        PluginLoadError: A name that is not kebab-case, an empty summary, a config that is no
+            `PartConfig`.
     """
 
     kind: ClassVar[str]
@@ -74,6 +75,13 @@ class FlowLabeller(Part[protocols.FlowLabeller]):
 
 
 @dataclass(frozen=True)
+class FlowJoiner(Part[protocols.FlowJoiner]):
+    """Yielded by `netvigil_flow_joiners`."""
+
+    kind: ClassVar[str] = "flow joiner"
+
+
+@dataclass(frozen=True)
 class FlowTransform(Part[protocols.FlowTransform]):
     """Yielded by `netvigil_flow_transforms`."""
 
@@ -94,8 +102,8 @@ class GraphBuilder(Part[protocols.GraphBuilder]):
 class Encoder(Part[protocols.Encoder]):
     """Yielded by `netvigil_encoders`.
 
-    `accepts` lists the window schemas it understands; `emits` what `EncodedFlows` will carry; `passes`
-    whether `fit` walks through its windows once or many times (then they are spooled).
+    `accepts` lists the window schemas it understands; `emits` what `EncodedFlows` will carry;
+    `passes` whether `fit` walks through its windows once or many times (then they are spooled).
     """
 
     kind: ClassVar[str] = "encoder"
@@ -109,11 +117,13 @@ class Encoder(Part[protocols.Encoder]):
 class Scorer(Part[protocols.Scorer]):
     """Yielded by `netvigil_scorers`.
 
-    `needs` says what it reads of an encoding; `transductive` that a flow's score depends on its batch
-    companions (such scorers are refused in a bundle); `trusted_types` what its skops files may hold.
+    `needs` says what it reads of an encoding; `transductive` that a flow's score depends on its
+    batch companions (such scorers are refused in a bundle); `seeded` that fitting draws random
+    numbers; `trusted_types` what its skops files may hold.
     """
 
     kind: ClassVar[str] = "scorer"
+    seeded: bool = True
     needs: Literal["embedding", "terms"] = "embedding"
     transductive: bool = False
     trusted_types: tuple[str, ...] = ()
@@ -167,7 +177,7 @@ class Executor(Part[protocols.Executor]):
 
 @dataclass(frozen=True)
 class Benchmark(Part[protocols.Benchmark]):
-    """Yielded by `netvigil_benchmarks`. `room` is what it measures: read, transform, build, score, ..."""
+    """Yielded by `netvigil_benchmarks`. `room` is what it measures: read, transform, build, ..."""
 
     kind: ClassVar[str] = "benchmark"
     room: str = "build"

@@ -16,7 +16,9 @@ Advance = Callable[[int], None]
 class Display(Protocol):
     """Shows progress: `phase` yields a function to call with the number of flows just done."""
 
-    def phase(self, name: str, total: int | None) -> AbstractContextManager[Advance]: ...
+    def phase(self, name: str, total: int | None) -> AbstractContextManager[Advance]:
+        """Show one phase of `total` flows, where that is known, while the context lasts."""
+        ...
 
 
 class Quiet:
@@ -24,6 +26,7 @@ class Quiet:
 
     @contextmanager
     def phase(self, name: str, total: int | None) -> Iterator[Advance]:  # noqa: ARG002 - a Display
+        """Show nothing."""
         yield lambda _: None
 
 

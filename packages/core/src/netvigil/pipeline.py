@@ -1,7 +1,7 @@
 """The parts of one experiment: chosen by name, checked against each other, made, fitted, applied.
 
-`assemble` refuses an impossible pipeline before a byte is read. `Pipeline` is what a bundle carries: everything that
-`detect` needs, and nothing that saw a label unless it says so.
+`assemble` refuses an impossible pipeline before a byte is read. `Pipeline` is what a bundle
+carries: everything that `detect` needs, and nothing that saw a label unless it says so.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def assemble(experiment: Experiment, plugins: Plugins, *, base: Path) -> Assembl
 def _baselines(
     experiment: Experiment, plugins: Plugins, base: Path
 ) -> tuple[tuple[Chosen, ...], tuple[str, ...]]:
-    """Choose the raw-feature baselines; one whose package is absent is named in the table instead."""
+    """Choose the raw-feature baselines; one whose package is absent is only named in the table."""
     installed = plugins.names(parts.Scorer)
     wanted = experiment.evaluate.baselines
     chosen = tuple(
@@ -166,7 +166,10 @@ def _check_fit(assembly: Assembly, plugins: Plugins) -> None:
             ]
             needs = "embeddings" if scorer.needs == "embedding" else "error terms"
             only = " and ".join(sorted(encoder.emits))
-            msg = f"Scorer '{scorer.name}' needs {needs}, but encoder '{encoder.name}' emits only {only}."
+            msg = (
+                f"Scorer '{scorer.name}' needs {needs}, "
+                f"but encoder '{encoder.name}' emits only {only}."
+            )
             raise IncompatiblePartsError(
                 msg, do=f"Scorers that fit: {', '.join(fitting) or 'none'}."
             )
@@ -181,7 +184,8 @@ def _check_fit(assembly: Assembly, plugins: Plugins) -> None:
 class Pipeline:
     """A fitted pipeline, from flows to scores.
 
-    `contract` and `info` say what a source must offer; `cut` is where alerts begin, `provenance` what it was set on.
+    `contract` and `info` say what a source must offer; `cut` is where alerts begin, `provenance`
+    what it was set on.
     """
 
     contract: FeatureContract
@@ -218,7 +222,7 @@ def pass_columns(contract: FeatureContract) -> list[str]:
 def apply_transforms(
     transforms: Iterable[protocols.FlowTransform], features: FlowFeatures
 ) -> FlowFeatures:
-    """Apply fitted transforms one after another; categories that none of them used are left behind."""
+    """Apply fitted transforms one after another; categories that none of them used stay behind."""
     for transform in transforms:
         features = transform.transform(features)
     return FlowFeatures(features.x, features.names)
@@ -227,7 +231,7 @@ def apply_transforms(
 def fit_transforms(
     chosen: Iterable[Chosen], flows: list[FlowTable], contract: FeatureContract, *, seed: int
 ) -> tuple[tuple[protocols.FlowTransform, ...], FeatureProfile]:
-    """Fit each transform on what the ones before it make of the train flows; profile what comes out."""
+    """Fit each transform on what the ones before it make of the train flows; profile the result."""
     table = pa.concat_tables([f.table for f in flows])
     features = extract(FlowTable.trusted(table, flows[0].info), contract)
     fitted: list[protocols.FlowTransform] = []

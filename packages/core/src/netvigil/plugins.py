@@ -2,8 +2,9 @@
 
 pluggy alone is too trusting: a misspelt hook is silent, an undecorated function registers nothing,
 a bad signature leaves the plugin registered, one failed import aborts the whole load, and a second
-entry point of the same name is skipped. So each plugin is loaded in its own guard, failures are kept,
-and a name that two packages provide is an error for whoever asks for it. There is no module-level manager.
+entry point of the same name is skipped. So each plugin is loaded in its own guard, failures are
+kept, and a name that two packages provide is an error for whoever asks for it. There is no
+module-level manager.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ TRACE = "NETVIGIL_TRACE_PLUGINS"
 HOOKS: Mapping[str, type[parts.Part[Any]]] = {
     "netvigil_flow_readers": parts.FlowReader,
     "netvigil_flow_labellers": parts.FlowLabeller,
+    "netvigil_flow_joiners": parts.FlowJoiner,
     "netvigil_flow_transforms": parts.FlowTransform,
     "netvigil_graph_builders": parts.GraphBuilder,
     "netvigil_encoders": parts.Encoder,
@@ -53,7 +55,7 @@ P = TypeVar("P", bound="parts.Part[Any]")
 
 @dataclass(frozen=True)
 class Provider:
-    """Where a part comes from: an entry point of an installed distribution, or an object given by hand."""
+    """Where a part comes from: an entry point of a distribution, or an object given by hand."""
 
     name: str
     module: str
@@ -131,6 +133,10 @@ class Plugins:
         """Return the flow labeller of that name."""
         return self.get(parts.FlowLabeller, name).part
 
+    def joiner(self, name: str) -> parts.FlowJoiner:
+        """Return the flow joiner of that name."""
+        return self.get(parts.FlowJoiner, name).part
+
     def transform(self, name: str) -> parts.FlowTransform:
         """Return the flow transform of that name."""
         return self.get(parts.FlowTransform, name).part
@@ -175,8 +181,8 @@ class Plugins:
 def load_plugins(*, entry_points: bool = True, extra: Iterable[object] = ()) -> Plugins:
     """Load every plugin once and return what was found; a broken one never stops the others.
 
-    `extra` are plugin objects (modules, or anything with decorated methods) given by hand, as tests do.
-    `NETVIGIL_DISABLE_PLUGINS=a,b` is read before discovery and skips those entry points.
+    `extra` are plugin objects (modules, or anything with decorated methods) given by hand, as tests
+    do. `NETVIGIL_DISABLE_PLUGINS=a,b` is read before discovery and skips those entry points.
     """
     blocked = {name.strip() for name in os.environ.get(DISABLE, "").split(",") if name.strip()}
     loading = _Loading()
@@ -218,7 +224,7 @@ class _Loading:
         self.add(plugin, provider)
 
     def add(self, plugin: object, provider: Provider) -> None:
-        """Register one plugin in a manager of its own, so that nothing it does can touch another's."""
+        """Register one plugin in a manager of its own: nothing it does can touch another's."""
         self.providers.append(provider)
         manager = pluggy.PluginManager(GROUP)
         manager.add_hookspecs(hookspecs)
@@ -227,7 +233,7 @@ class _Loading:
             manager.register(plugin, name=provider.name)
             manager.check_pending()
             callers = manager.get_hookcallers(plugin) or []
-        except Exception as error:  # noqa: BLE001 - a bad signature raises, and must not stop the others
+        except Exception as error:  # noqa: BLE001 - a bad signature raises; the others go on
             self._fail(provider, f"Plugin '{provider.name}' was refused: {_cause(error)}", error)
             return
         if not callers:
@@ -238,7 +244,7 @@ class _Loading:
                 self._consume(caller.name, implementation, provider)
 
     def _consume(self, hook: str, implementation: pluggy.HookImpl, provider: Provider) -> None:
-        """Walk one implementation's generator here, so that its exceptions are charged to its package."""
+        """Walk one implementation's generator here: its exceptions are charged to its package."""
         kind = HOOKS[hook]
         try:
             found: list[Any] = list(cast("Iterable[Any]", implementation.function()))
@@ -249,7 +255,8 @@ class _Loading:
             return
         for part in found:
             if type(part) is not kind:
-                what = f"'{hook}' of plugin '{provider.name}' yielded {type(part).__name__}, not {kind.__name__}."
+                yielded = f"{type(part).__name__}, not {kind.__name__}"
+                what = f"'{hook}' of plugin '{provider.name}' yielded {yielded}."
                 self._fail(provider, what)
             else:
                 self.registered.append(Registered(part, provider))
@@ -271,7 +278,7 @@ class _Loading:
 
 
 def _entry_points() -> Iterator[importlib.metadata.EntryPoint]:
-    """Yield each entry point of the group once, in a fixed order; same-named ones of two packages both count."""
+    """Yield each entry point once, in a fixed order; same-named ones of two packages both count."""
     by_key = {
         (entry.name, entry.value, entry.dist.name if entry.dist else ""): entry
         for entry in importlib.metadata.entry_points(group=GROUP)

@@ -1,4 +1,4 @@
-"""Make a source ready for learning: read, label, split, choose features, fit transforms, spool windows.
+"""Make a source ready for learning: read, label, split, fit transforms, spool windows.
 
 After this step nothing that learns can reach a label, or a flow outside its own part of the split.
 """

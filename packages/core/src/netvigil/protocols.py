@@ -1,7 +1,7 @@
-"""What each kind of part must be able to do. Whatever learns has `fit`, `get_state` and `set_state`.
+"""What each kind of part must be able to do. What learns has `fit`, `get_state` and `set_state`.
 
-A state is arrays, JSON values and scikit-learn-like estimators; the bundle writes these as safetensors,
-JSON and skops files, so that loading a bundle never executes what is in it.
+A state is arrays, JSON values and scikit-learn-like estimators; the bundle writes these as
+safetensors, JSON and skops files, so that loading a bundle never executes what is in it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from netvigil.contracts import (
     FlowBatch,
     FlowFeatures,
     FlowTable,
+    JoinedFlows,
     LabelTable,
     ScoreTable,
     WindowGraphs,
@@ -32,8 +33,8 @@ from netvigil.contracts import (
 class State:
     """Everything a fitted part must remember.
 
-    `arrays` become one safetensors file; `values` must be plain JSON; `estimators` become skops files,
-    whose types the part lists in `trusted_types`.
+    `arrays` become one safetensors file; `values` must be plain JSON; `estimators` become skops
+    files, whose types the part lists in `trusted_types`.
     """
 
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -57,8 +58,8 @@ class Stateful(Protocol):
 class SourceHead:
     """The first bytes of a source, decompressed, for sniffing.
 
-    `path` is the file, or the folder itself; `head` up to 64 kB of the file's (decompressed) content, or
-    empty for a folder; `names` the sorted file names of a folder, or empty.
+    `path` is the file, or the folder itself; `head` up to 64 kB of the file's (decompressed)
+    content, or empty for a folder; `names` the sorted file names of a folder, or empty.
     """
 
     path: Path
@@ -76,8 +77,9 @@ class FlowReader(Protocol):
     def read(self, source: Path, *, batch_rows: int) -> Iterator[FlowBatch]:
         """Yield the source piece by piece, about `batch_rows` flows each, with row accounting.
 
-        `flow_id` counts the data rows of the source (all files together), accepted or not, from 0: chunk
-        size never changes it. Raises `SourceError` where the source is not what it claims to be.
+        `flow_id` counts the data rows of the source (all files together), accepted or not, from 0:
+        chunk size never changes it. Raises `SourceError` where the source is not what it claims to
+        be.
         """
         ...
 
@@ -93,6 +95,14 @@ class FlowLabeller(Protocol):
         ...
 
 
+class FlowJoiner(Protocol):
+    """Joins the records of one conversation into one flow."""
+
+    def join(self, batches: Iterable[FlowTable]) -> Iterator[JoinedFlows]:
+        """Join a stream of flows in start order, holding back only conversations that may go on."""
+        ...
+
+
 class FlowTransform(Stateful, Protocol):
     """Maps features to features; fitted on the train range, without labels."""
 
@@ -101,7 +111,7 @@ class FlowTransform(Stateful, Protocol):
         ...
 
     def transform(self, features: FlowFeatures) -> FlowFeatures:
-        """Return new features, row by row: a row never depends on its companions. Inputs stay as they are."""
+        """Return new features; a row never depends on its companions, inputs stay as they are."""
         ...
 
 
@@ -109,14 +119,14 @@ class GraphBuilder(Protocol):
     """Cuts flows into windows and makes a graph of each; learns nothing."""
 
     def check(self, flows: FlowTable) -> None:
-        """Raise `IncompatiblePartsError` where these flows cannot be built (no addresses, no clock)."""
+        """Raise `IncompatiblePartsError` where flows cannot be built: no addresses, no clock."""
         ...
 
     def window_of(self, flows: FlowTable, *, first_row: int) -> NDArray[np.int64]:
         """Return the number of each flow's window, int64 [flows], never decreasing.
 
-        `first_row` is how many flows of the stream came before these. A window's number must depend on
-        nothing but the flow's own time or row, so that batches can be cut between windows.
+        `first_row` is how many flows of the stream came before these. A window's number must depend
+        on nothing but the flow's own time or row, so that batches can be cut between windows.
         """
         ...
 
@@ -135,7 +145,7 @@ class Encoder(Stateful, Protocol):
         ...
 
     def encode(self, windows: WindowGraphs) -> EncodedFlows:
-        """Encode each flow once, in the order of `windows.flow_id`; nothing in `windows` changes."""
+        """Encode each flow once, in the order of `windows.flow_id`; `windows` does not change."""
         ...
 
 
@@ -183,7 +193,7 @@ class Threshold(Stateful, Protocol):
 
 
 class Classifier(Stateful, Protocol):
-    """Learns attack classes from labels, and says so: the supervised counterpart of encoder + scorer."""
+    """Learns attack classes from labels, and says so: the counterpart of encoder and scorer."""
 
     def fit(self, windows: WindowStream, labels: LabelTable, *, seed: int) -> Self:
         """Learn classes from the labelled flows of the train range."""

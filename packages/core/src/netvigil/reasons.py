@@ -1,4 +1,4 @@
-"""Alerts with reasons in words: which features stand out, and whether the endpoints were ever seen."""
+"""Alerts with reasons in words: features that stand out, endpoints that were never seen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNUSUAL = 3.0  # train standard deviations below which a feature is not worth na
 
 @dataclass(frozen=True)
 class FeatureProfile:
-    """Mean and standard deviation of each transformed feature on the train flows, float64 [features]."""
+    """Mean and standard deviation of each transformed feature on the train flows, float64."""
 
     names: tuple[str, ...]
     mean: NDArray[np.float64]
@@ -52,13 +52,18 @@ class FeatureProfile:
         z = (x - self.mean) / spread
         top = np.argsort(-np.abs(z), axis=1, kind="stable")[:, :TOP]
         return [
-            [
-                f"{self.names[k]} is {abs(z[i, k]):.1f} deviations {'above' if z[i, k] > 0 else 'below'} its train mean"
-                for k in row
-                if abs(z[i, k]) >= UNUSUAL
-            ]
+            [_sentence(self.names[k], float(z[i, k])) for k in row if abs(z[i, k]) >= UNUSUAL]
             for i, row in enumerate(top)
         ]
+
+
+def _sentence(name: str, z: float) -> str:
+    """Say in words how a feature stands out; `column=value` is what one-hot columns are called."""
+    column, equals, value = name.partition("=")
+    if equals and z > 0:
+        return f"{column} is {value}, which is rare in training"
+    side = "above" if z > 0 else "below"
+    return f"{name} is {abs(z):.1f} deviations {side} its train mean"
 
 
 def make_alerts(
@@ -74,7 +79,8 @@ def make_alerts(
     """Turn the flows above the cut into alerts.
 
     Shapes:
-        score: float64 [flows]; x: float32 [flows, features], the transformed features of the same flows
+        score: float64 [flows]; x: float32 [flows, features], the transformed features of the same
+            flows
     """
     rows = np.flatnonzero(score > cut)
     chosen = flows.take(rows)

@@ -1,7 +1,7 @@
 """A run's folder: worked on under `<name>.partial`, given its name when everything in it is whole.
 
-A killed run leaves the partial folder, from which `--resume` goes on; finished steps are not done again, and a
-partial folder of another experiment or another source is refused.
+A killed run leaves the partial folder, from which `--resume` goes on; finished steps are not done
+again, and a partial folder of another experiment or another source is refused.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class RunFolder:
         """Make the partial folder, or go on in one of the same experiment and source.
 
         Raises:
-            RunError: The run exists; a partial one exists and `resume` was not asked for; nothing to resume; the partial
-                one is of another experiment or source.
+            RunError: The run exists; a partial one exists and `resume` was not asked for; nothing
+                to resume; the partial one is of another experiment or source.
         """
         if self.out.exists():
             msg = "There is a finished run of that name."
@@ -46,12 +46,12 @@ class RunFolder:
                     msg, where=str(self.partial), do="Resume with the same file, or remove it."
                 )
             return
-        if self.partial.exists():
+        if self.partial.exists() and any(self.partial.iterdir()):
             msg = "There is an unfinished run of that name."
             do = "Go on with --resume, or remove the folder to start again."
             raise RunError(msg, where=str(self.partial), do=do)
-        self.partial.mkdir(parents=True)
-        note.write_text(json.dumps(wanted, indent=1), "utf-8")
+        self.partial.mkdir(parents=True, exist_ok=True)
+        self.write(note.name, json.dumps(wanted, indent=1))
 
     @property
     def work(self) -> Path:
@@ -67,8 +67,9 @@ class RunFolder:
     def finish(self) -> Path:
         """Drop the intermediate files and give the folder its name."""
         shutil.rmtree(self.work, ignore_errors=True)
-        (self.partial / "identity.json").unlink()
         self.partial.replace(self.out)
+        # Last: a kill before this line leaves a whole run, with one file too many.
+        (self.out / "identity.json").unlink()
         return self.out
 
 

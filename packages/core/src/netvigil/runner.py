@@ -1,8 +1,8 @@
 """`fit`, `run` and `detect`: the pipeline, readable top to bottom.
 
-Flows are read once into a sorted store; labels, split and train filter give each flow its role; transforms, encoder
-and scorer see the train part, the threshold the calibration part, and the test part is only scored. Evaluation,
-the last step of `run`, is the only place where scores meet labels.
+Flows are read once into a sorted store; labels, split and train filter give each flow its role;
+transforms, encoder and scorer see the train part, the threshold the calibration part, and the test
+part is only scored. Evaluation, the last step of `run`, is the only place where scores meet labels.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def run(
     phases: Phases,
     resume: bool = False,
 ) -> Receipt:
-    """Fit, score and judge the experiment over all its seeds, with every baseline beside it; write a run folder.
+    """Fit, score and judge the experiment over all its seeds; write a run folder.
 
     Raises:
         RunError: `out` exists, or there is nothing (or something else) to resume.
@@ -107,7 +107,7 @@ def detect(
     phases: Phases,
     reader: str = "auto",
 ) -> Detection:
-    """Score every flow of a source with a bundle; write `scores.parquet` and the alert file to the folder `out`.
+    """Score every flow of a source with a bundle; write scores and alerts to the folder `out`.
 
     Memory is bounded by the largest batch of windows.
 
@@ -192,7 +192,7 @@ def _all_seeds(prepared: Prepared, folder: RunFolder, phases: Phases) -> Iterato
 def _write_scores_and_alerts(
     prepared: Prepared, own: MethodRun, folder: RunFolder, plugins: Plugins
 ) -> None:
-    """Write the test part's scores and alerts: the experiment's own scorer with the first seed, as in the bundle."""
+    """Write the test part's scores and alerts: the own scorer with the first seed, as bundled."""
     pipeline, made = load_bundle(folder.partial / "bundle", plugins)
     test = prepared.windows["test"].whole
     exporter: protocols.AlertExporter = prepared.assembly.exporter.make()
@@ -223,7 +223,7 @@ def _own(results: list[SeedResults]) -> MethodRun:
 
 
 def _plain(experiment: Experiment) -> dict[str, Any]:
-    """Return the resolved experiment as JSON values; the source by name only, so that receipts travel."""
+    """Return the experiment as JSON values; the source by name only, so that receipts travel."""
     values = experiment.model_dump(mode="json", exclude_none=True)
     values["flows"]["source"] = experiment.flows.source.name
     return values

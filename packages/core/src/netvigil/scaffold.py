@@ -1,15 +1,15 @@
-"""`netvigil plugins new`: a package that works from the first minute, with the test that proves it."""
+"""`netvigil plugins new`: a package that works at once, with the test that proves it."""
 
 from __future__ import annotations
 
+import keyword
 from pathlib import Path
 
 from netvigil import __version__
 from netvigil.errors import ConfigError
 from netvigil.parts import KEBAB
-from netvigil.runfolder import fresh
 
-_PYPROJECT = '''\
+_PYPROJECT = """\
 [build-system]
 requires = ["uv_build>=0.9,<1"]
 build-backend = "uv_build"
@@ -26,7 +26,7 @@ dependencies = ["netvigil~={version}", "numpy>=2.0"]
 
 [dependency-groups]
 test = ["pytest>=8.4"]
-'''
+"""
 
 _PLUGIN = '''\
 """The door: what this package gives to netvigil."""
@@ -82,7 +82,7 @@ class Distance:
         self.spread_: Any = None
 
     def fit(self, encoded: EncodedFlows, *, seed: int) -> Self:
-        """Learn the median and the spread of the train flows; nothing is random, `seed` is unused."""
+        """Learn the median and the spread of the train flows; nothing is random."""
         del seed
         x = _embedding(encoded)
         self.median_ = np.median(x, axis=0)
@@ -159,10 +159,9 @@ def write_scorer_package(name: str, folder: Path) -> list[Path]:
         msg = "The folder is not empty."
         raise ConfigError(msg, where=str(folder), do="Give a new folder with --to.")
     module = name.replace("-", "_")
-    if not module.isidentifier():
+    if not module.isidentifier() or keyword.iskeyword(module) or module == "netvigil":
         msg = f"'{name}' cannot be a package name."
-        raise ConfigError(msg, do="Let it begin with a letter.")
-    fresh(folder)
+        raise ConfigError(msg, do="Let it begin with a letter and be no word of Python's own.")
     source = folder / "src" / module
     files = {
         folder / "pyproject.toml": _PYPROJECT,

@@ -15,7 +15,7 @@ Kind = Literal["method", "also", "baseline"]
 
 @dataclass(frozen=True)
 class MethodRun:
-    """One method's scores for one seed.
+    """One method's scores for one seed, or for all of them where nothing in it is random.
 
     Shapes:
         calibrate, test: float64 [flows of that part], in the order of the part's windows
@@ -27,6 +27,7 @@ class MethodRun:
     test: NDArray[np.float64]
     cut: float
     provenance: str
+    seeded: bool
     fit_s: float | None
     score_s: float
 

@@ -1,4 +1,4 @@
-"""From a path to a sorted `FlowStore`: detect the dialect, read, sort; or open a file that is a store already."""
+"""From a path to a sorted `FlowStore`: detect the dialect, read, sort; or open a store."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def require_source(source: Path) -> None:
 
 
 def open_source(source: Path, reading: Reading, target: Path, phases: Phases) -> FlowStore:
-    """Read a source into a store at `target`; a source that is a store already is used where it lies."""
+    """Read a source into a store at `target`; a source that is a store is used where it lies."""
     if is_store(source):
         return FlowStore.open(source)
     with phases.phase("read") as advance:
@@ -66,7 +66,7 @@ def open_source(source: Path, reading: Reading, target: Path, phases: Phases) ->
 
 
 def read_batches(source: Path, reader: Chosen) -> Iterator[FlowBatch]:
-    """Yield a reader's batches, turning what the operating system says into an error that names the source."""
+    """Yield a reader's batches; what the operating system says then names the source."""
     try:
         yield from reader.make().read(source, batch_rows=READ_ROWS)
     except OSError as error:

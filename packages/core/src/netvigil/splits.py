@@ -1,7 +1,8 @@
 """Which flows teach, which set the threshold, which are only tested.
 
-A split gives every flow one role. The default cuts the time axis; a flow that reaches over the next part's
-beginning, or starts in the purge gap, has no role, because its counters were still growing when that part began.
+A split gives every flow one role. The default cuts the time axis; a flow that reaches over the next
+part's beginning, or starts in the purge gap, has no role, because its counters were still growing
+when that part began.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Split:
     settings: dict[str, Any]
 
     def describe(self) -> dict[str, Any]:
-        """Return kind, settings, and for each part the number of flows and the first and last start."""
+        """Return the settings, and of each part the number of flows, first and last start."""
         parts = {name: self._part(code) for name, code in ROLES.items()}
         unused = int(np.sum(self.role == UNUSED))
         return {**self.settings, "parts": parts, "unused": unused}
@@ -78,7 +79,7 @@ def make_split(settings: config.Split, store: FlowStore) -> Split:
     clocked = store.info.time_basis == "clock"
     if settings.protocol == "rows" or not clocked:
         if settings.protocol != "rows":
-            msg = f"Flows read as '{store.info.format}' have no clock, so they cannot be split by time."
+            msg = f"Flows read as '{store.info.format}' have no clock and cannot be split by time."
             do = "Set split.protocol = 'rows'; it cuts by row order, and the receipt says so."
             raise ConfigError(msg, where=f"split.protocol = '{settings.protocol}'", do=do)
         return _rows(settings, store)

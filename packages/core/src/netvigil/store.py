@@ -1,8 +1,9 @@
 """`FlowStore`: flows on disk in time order, written from any reader with bounded memory.
 
-One Parquet file holds the flows, a sidecar `<name>.inline.parquet` the source's own label text. Batches
-are written as they come; if they did not come in time order, a second pass sorts them bucket by bucket, so
-that memory depends on the bucket and not on the capture. Writing is atomic: a file appears whole or not at all.
+One Parquet file holds the flows, a sidecar `<name>.inline.parquet` the source's own label text.
+Batches are written as they come; if they did not come in time order, a second pass sorts them
+bucket by bucket, so that memory depends on the bucket and not on the capture. Writing is atomic: a
+file appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -55,10 +58,18 @@ class FlowStore:
         with file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
             metadata = file.metadata.metadata or {}
-        info = FlowInfo.from_metadata(metadata)
-        raw = json.loads(metadata.get(b"netvigil.report", b"{}"))
-        raw = {key: tuple(v) if isinstance(v, list) else v for key, v in raw.items()}
-        return FlowStore(path, info, ReadReport(**raw), rows, schema)
+        try:
+            info = FlowInfo.from_metadata(metadata)
+            FlowTable(schema.empty_table(), info)  # the columns are what a flow table has
+            raw: dict[str, Any] = json.loads(metadata.get(b"netvigil.report", b"{}"))
+            report: dict[str, Any] = {
+                key: tuple(v) if isinstance(v, list) else v for key, v in raw.items()
+            }
+            return FlowStore(path, info, ReadReport(**report), rows, schema)
+        except (ContractError, TypeError, ValueError, AttributeError) as error:
+            msg = "This Parquet file holds no flows that netvigil wrote."
+            do = "Convert the source with `netvigil data convert` first."
+            raise SourceError(msg, where=f"{path}: {error}", do=do) from error
 
     def batches(
         self, *, columns: list[str] | None = None, rows: int = ROW_GROUP
@@ -74,10 +85,11 @@ class FlowStore:
         columns: list[str] | None = None,
         rows: int = ROW_GROUP,
     ) -> Iterator[tuple[int, FlowTable]]:
-        """Yield the kept flows in time order, each batch with the row number of its first kept flow.
+        """Yield the kept flows in time order, each batch with the row of its first kept flow.
 
         Shapes:
-            keep: bool [flows of the store], or None for all; parts of the file without one are not read
+            keep: bool [flows of the store], or None for all; parts of the file without one are not
+                read
         """
         with pq.ParquetFile(self.path, read_dictionary=_text_columns(self.schema)) as file:
             for group, offset, size in _groups(file):
@@ -113,7 +125,7 @@ class FlowStore:
     def write(
         batches: Iterable[FlowBatch], path: Path, *, progress: Progress | None = None
     ) -> FlowStore:
-        """Write every batch of a reader to `path`, sorted, with its sidecar; nothing is left after a failure.
+        """Write a reader's batches to `path`, sorted, with the sidecar; a failure leaves nothing.
 
         Raises:
             SourceError: The source holds no flow at all; says how many rows were rejected and why.
@@ -139,7 +151,7 @@ def inline_path(path: Path) -> Path:
 
 @dataclass
 class _Spool:
-    """What the first pass found out: where it wrote, the row groups' time ranges, and the accounting."""
+    """What the first pass found: where it wrote, the row groups' time ranges, the accounting."""
 
     path: Path
     inline: Path | None
@@ -150,7 +162,7 @@ class _Spool:
 
 
 class _Writer:
-    """A Parquet writer that gathers small batches into row groups and notes each group's time range."""
+    """A Parquet writer that gathers batches into row groups and notes each group's time range."""
 
     def __init__(self, path: Path, schema: pa.Schema, info: FlowInfo) -> None:
         self.info, self.schema = info, schema
@@ -192,7 +204,7 @@ def _spool(batches: Iterable[FlowBatch], folder: Path, progress: Progress | None
     writer: _Writer | None = None
     labels: pq.ParquetWriter | None = None
     report = ReadReport()
-    in_order, last_start, last_id = True, -(2**63), -1
+    in_order, last_start, rising, last_id = True, -(2**63), True, -1
     for batch in batches:
         report += batch.report
         flows = batch.flows
@@ -205,7 +217,9 @@ def _spool(batches: Iterable[FlowBatch], folder: Path, progress: Progress | None
             start = flows.start_us
             in_order &= bool(start[0] >= last_start)
             last_start = max(last_start, int(start[-1]))
-        last_id = _new_ids(flows, last_id)
+        ids = flows.flow_id
+        rising &= int(ids.min()) > last_id
+        last_id = max(last_id, int(ids.max()))
         if batch.inline is not None:
             if labels is None:
                 labels = pq.ParquetWriter(folder / "inline", INLINE, compression="lz4")
@@ -217,6 +231,8 @@ def _spool(batches: Iterable[FlowBatch], folder: Path, progress: Progress | None
     if writer is None:
         raise _nothing(report)
     writer.close(report)
+    if not rising:
+        _require_unique(folder / "flows")
     inline = folder / "inline" if labels is not None else None
     return _Spool(folder / "flows", inline, writer.info, report, writer.ranges, in_order)
 
@@ -231,7 +247,7 @@ def _sort(spool: _Spool, folder: Path) -> Path:
     target = folder / "sorted"
     with pq.ParquetFile(spool.path, read_dictionary=text) as file:
         writer = _Writer(target, file.schema_arrow.remove_metadata(), spool.info)
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in pairwise(edges):
             groups = [i for i, (a, b) in enumerate(spool.ranges) if a < high and b >= low]
             pieces = []
             for group in groups:
@@ -245,13 +261,12 @@ def _sort(spool: _Spool, folder: Path) -> Path:
     return target
 
 
-def _new_ids(flows: FlowTable, last_id: int) -> int:
-    """Refuse a reader that gives ids of an earlier batch again; readers count upwards."""
-    ids = flows.flow_id
-    if int(ids.min()) <= last_id:
-        msg = f"A reader gave flow_id {int(ids.min())} after {last_id}."
+def _require_unique(path: Path) -> None:
+    """Refuse ids that come twice; asked only where ids did not rise all the way."""
+    ids = pq.read_table(path, columns=["flow_id"])["flow_id"].to_numpy()
+    if len(np.unique(ids)) != len(ids):
+        msg = "A reader gave one flow_id to two flows."
         raise ContractError(msg, do="flow_id counts the source's rows from 0 over all batches.")
-    return int(ids.max())
 
 
 def _same_columns(flows: FlowTable, writer: _Writer) -> pa.Table:

@@ -108,6 +108,28 @@ def read_labels(path: Path) -> LabelTable:
         raise SourceError(msg, where=f"{path}: {error}", do=do) from error
 
 
+class StoredLabels:
+    """The labeller `table`: looks flows up in a label file by their id.
+
+    Flow ids count the rows of one source, so the file must be of the same source; nothing can check
+    that.
+    """
+
+    def __init__(self, path: Path) -> None:
+        table = read_labels(path).table
+        order = np.argsort(table["flow_id"].to_numpy(), kind="stable")
+        self._table = table.take(pa.array(order))
+        self._ids = self._table["flow_id"].to_numpy()
+
+    def label(self, flows: FlowTable, inline: pa.Table | None) -> LabelTable:
+        """Return the stored labels of these flows."""
+        del inline
+        if not len(self._ids):
+            return LabelTable.empty()
+        place = np.minimum(np.searchsorted(self._ids, flows.flow_id), len(self._ids) - 1)
+        return LabelTable(self._table.take(pa.array(place[self._ids[place] == flows.flow_id])))
+
+
 @dataclass(frozen=True)
 class TrainFilter:
     """Which flows of the train part stay, and what that did to the attack share."""
@@ -160,7 +182,7 @@ def _keep_benign_windows(
     train: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Keep a share of the windows that hold no attack, and every window that does (AutoGraphAD's reading)."""
+    """Keep a share of the windows without an attack, and every window with one (AutoGraphAD)."""
     if split.start_us is None:
         msg = "benign_window_keep needs a clock, and this source has none."
         raise RunError(msg, do="Use target_contamination, which counts flows.")
@@ -187,7 +209,11 @@ def _reach(
     wanted_benign = round(attacks * (1 - target) / target)
     if wanted_benign <= benigns:
         return attack | _sample(benign, wanted_benign, rng)
-    return benign | _sample(attack, round(benigns * target / (1 - target)), rng)
+    wanted_attacks = round(benigns * target / (1 - target))
+    if not wanted_attacks:
+        msg = f"An attack share of {target:.2%} is less than one attack among the other flows."
+        raise RunError(msg, where=f"others: {benigns:,}", do="Raise train.target_contamination.")
+    return benign | _sample(attack, wanted_attacks, rng)
 
 
 def _sample(mask: NDArray[np.bool_], count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -201,7 +227,7 @@ def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:
 
 
 class _InlineLookup:
-    """Finds the label text of some flows; readers number flows upwards, so a sorted search does it."""
+    """Finds the label text of some flows by a sorted search: readers number flows upwards."""
 
     def __init__(self, inline: pa.Table | None) -> None:
         self.inline = inline
@@ -210,6 +236,8 @@ class _InlineLookup:
     def rows(self, flow_id: NDArray[np.int64]) -> pa.Table | None:
         if self.inline is None or self.ids is None:
             return None
+        if not len(self.ids):
+            return self.inline
         if not np.all(self.ids[1:] > self.ids[:-1]):
             order = np.argsort(self.ids, kind="stable")
             self.inline, self.ids = self.inline.take(pa.array(order)), self.ids[order]

@@ -1,7 +1,7 @@
 """Streams of windows: cut batches of flows between windows, and spool windows for several passes.
 
-Memory is bounded by the largest batch of windows: what comes in goes out at the last window boundary, and
-the spool is memory-mapped.
+Memory is bounded by the largest batch of windows: what comes in goes out at the last window
+boundary, and the spool is memory-mapped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def build_windows(
     features_of: Callable[[FlowTable], FlowFeatures],
     builder: GraphBuilder,
 ) -> Iterator[WindowGraphs]:
-    """Build windows from batches of flows in time order; no window is ever split between two batches.
+    """Build windows from batches of flows in time order; no window is split between two batches.
 
     Each batch comes with the row number of its first flow in the stream, which count windows need.
     """
@@ -78,7 +78,7 @@ class SpooledWindows:
     batch_flows: int = BATCH_FLOWS
 
     def __iter__(self) -> Iterator[WindowGraphs]:
-        """Yield runs of whole windows of at most `batch_flows` flows (or one larger window) as views."""
+        """Yield runs of whole windows of at most `batch_flows` flows (or one larger), as views."""
         pointer, first = self.whole.flow_ptr, 0
         while first < len(self.whole):
             last = (

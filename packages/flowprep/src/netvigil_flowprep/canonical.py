@@ -15,6 +15,7 @@ The frame's columns, all but `row` optional:
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 import numpy as np
@@ -37,8 +38,10 @@ _POLARS = {
 _RANGES: dict[type[pl.DataType] | None, str] = {
     pl.UInt8: "0..255", pl.UInt16: "0..65535", pl.UInt64: "0..2^64"
 }  # fmt: skip
+# Colons together with capitals, leading zeros or runs of zeros: RFC 5952 would write it otherwise.
+_UNUSUAL_IPV6 = r":.*[A-F]|[A-F].*:|(^|:)0[0-9a-fA-F]|(^|:)0:0(:|$)|::0(:|$)|(^|:)0::|:.*\."
 _NO_VALUE = ("", "-")
-_LOWER = frozenset({"l7_proto"})
+_LOWER = frozenset({"l7_proto", "c_protocol", "c_dir"})
 
 
 def to_batch(
@@ -197,16 +200,30 @@ def _arrow(frame: pl.DataFrame, source_file: str, first_row: int) -> pa.Table:
 
 def _column(column: pl.Series, wanted: pa.DataType, name: str) -> pa.Array:
     if wanted == TEXT:
-        return recode(encode(column), lambda values: _tidy(values, lower=name in _LOWER))
+        return recode(encode(column), lambda values: _tidy(values, name))
     if wanted == TIMESTAMP:
         return column.to_arrow().cast(TIMESTAMP)
     return column.to_arrow().cast(wanted)
 
 
-def _tidy(values: pl.Series, *, lower: bool) -> pl.Series:
+def _tidy(values: pl.Series, name: str) -> pl.Series:
     values = values.str.strip_chars()
-    values = values.str.to_lowercase() if lower else values
-    return values.set(values.is_in(_NO_VALUE), None)
+    values = values.str.to_lowercase() if name in _LOWER else values
+    values = values.set(values.is_in(_NO_VALUE), None)
+    if name not in {"src_ip", "dst_ip"}:
+        return values
+    unusual = values.str.contains(_UNUSUAL_IPV6).fill_null(value=False)
+    if not unusual.any():
+        return values
+    return values.scatter(unusual.arg_true(), [_address(text) for text in values.filter(unusual)])
+
+
+def _address(text: str) -> str:
+    """Return an IPv6 address as RFC 5952 writes it; text that is none stays as it is."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text
 
 
 def _inline(frame: pl.DataFrame, flows: pa.Table) -> pa.Table | None:

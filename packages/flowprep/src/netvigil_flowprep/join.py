@@ -82,8 +82,7 @@ def join_batches(batches: Iterable[FlowTable], *, timeout_s: float) -> Iterator[
     """Join a stream of batches in start order, holding back only conversations that may go on.
 
     Each result is in start order, but a long conversation comes out when it ends, so the results
-    together are
-    not: write them with `FlowStore.write`, which sorts.
+    together are not: write them with `FlowStore.write`, which sorts.
     """
     held: FlowTable | None = None
     for batch in batches:

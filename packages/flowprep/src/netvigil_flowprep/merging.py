@@ -24,7 +24,8 @@ def merge(
     """Return one row per flow; flows of one piece keep theirs bit for bit.
 
     Shapes:
-        of_piece: int64 [pieces], the number of each piece's flow; first: int64 [flows], rows of first pieces
+        of_piece: int64 [pieces], the number of each piece's flow; first: int64 [flows], rows of
+        first pieces
         reverse: bool [pieces], whether a piece runs against its flow's direction
     """
     result = table.take(pa.array(first))
@@ -79,8 +80,7 @@ class Pieces:
         if rule == "span":
             start = self._table["start"].cast(pa.int64()).to_numpy()[segments.first]
             end = self._table["end"].cast(pa.int64()).to_numpy()
-            last: NDArray[np.int64] = np.maximum.reduceat(end, segments.first)
-            return (last - start) / 1e6
+            return np.asarray((np.maximum.reduceat(end, segments.first) - start) / 1e6, np.float64)
         values = self._turned(name)
         if rule == "sum":
             return np.where(segments.any_value(values), segments.total(values), np.nan)

@@ -1,6 +1,6 @@
-"""What netvigil-flowprep brings: readers, labellers, transforms, graph builders and the encoder `raw`.
+"""What netvigil-flowprep brings: readers, labellers, transforms, graph builders, the encoder `raw`.
 
-One line per part; whatever is heavy is imported when a part is made.
+One entry per part. A part's module is imported when the part is made.
 """
 
 from __future__ import annotations
@@ -10,3 +10,187 @@ from importlib import import_module
 from typing import Any
 
 from netvigil import hookimpl, parts
+
+
+def _lazy(place: str) -> Callable[[Any], Any]:
+    """Return a `make` that imports "module:Class" of this package when it is called."""
+    module, _, name = place.partition(":")
+
+    def make(config: Any) -> Any:
+        return getattr(import_module(f"netvigil_flowprep.{module}"), name)(config)
+
+    return make
+
+
+def _dialect(place: str) -> Callable[[Any], Any]:
+    """Return a `make` of the delimited reader for the dialect "module:NAME" of `readers`."""
+    module, _, name = place.partition(":")
+
+    def make(config: Any) -> Any:
+        from netvigil_flowprep.readers.delimited import Delimited
+
+        dialect = getattr(import_module(f"netvigil_flowprep.readers.{module}"), name)
+        return Delimited(dialect, config)
+
+    return make
+
+
+@hookimpl
+def netvigil_flow_readers() -> Iterator[parts.FlowReader]:
+    """Dialects of flow records; lower ranks are asked first by auto-detection."""
+    yield from _delimited_readers()
+
+
+def _delimited_readers() -> Iterator[parts.FlowReader]:
+    from netvigil.parts import NoConfig
+    from netvigil_flowprep.readers import config
+
+    yield parts.FlowReader(
+        name="netvigil",
+        summary="Parquet that netvigil wrote.",
+        make=_lazy("readers.netvigil_parquet:NetvigilParquet"),
+        rank=5,
+    )
+    local, cic, none = config.LocalTimeConfig, config.CicConfig, NoConfig
+    nfdump, nfstream, westermo = config.NfdumpConfig, config.NFStreamConfig, config.WestermoConfig
+    # Names decide all but the headerless dialects, which therefore come last.
+    for rank, name, place, settings, summary in (
+        (20, "nfstream", "nfstream:DIALECT", nfstream, "NFStream's CSV or Parquet."),
+        (20, "nf-v3", "nprobe:V3", none, "NF-*-v3 data sets (nProbe names, with times)."),
+        (21, "nf-v2", "nprobe:V2", none, "NF-*-v2 data sets (nProbe names, no times)."),
+        (22, "nf-v1", "nprobe:V1", none, "NF-* data sets of the first version (no times)."),
+        (20, "ctu-13", "argus:DIALECT", local, "Argus binetflow, such as CTU-13."),
+        (20, "cidds", "cidds:DIALECT", local, "CIDDS-001 and CIDDS-002."),
+        (20, "nfdump-new", "nfdump:NEW", nfdump, "nfdump's CSV since 1.7.5."),
+        (20, "cic-ids2017", "cicflowmeter:CIC_IDS2017", cic, "CIC-IDS2017 as published."),
+        (20, "cse-cic-ids2018", "cicflowmeter:CSE_CIC_IDS2018", cic, "CSE-CIC-IDS2018."),
+        (20, "cicflowmeter", "cicflowmeter:V4", cic, "CICFlowMeter 4, corrected data sets."),
+        (20, "cicflowmeter-py", "cicflowmeter:PYTHON", cic, "The Python cicflowmeter."),
+        (20, "tstat-tcp", "tstat:TCP", none, "tstat's log_tcp_complete."),
+        (20, "tstat-udp", "tstat:UDP", none, "tstat's log_udp_complete."),
+        (20, "westermo", "westermo:DIALECT", westermo, "Westermo's flow files."),
+        (30, "unsw-nb15-partition", "unsw:PARTITION", none, "UNSW-NB15's train and test sets."),
+        (40, "nfdump", "nfdump:OLD", nfdump, "nfdump's CSV up to 1.7.4."),
+        (40, "unsw-nb15", "unsw:RAW", none, "UNSW-NB15's raw files."),
+        (40, "nsl-kdd", "nsl_kdd:DIALECT", none, "NSL-KDD, with or without header."),
+    ):
+        yield parts.FlowReader(
+            name=name, summary=summary, config=settings, make=_dialect(place), rank=rank
+        )
+
+
+@hookimpl
+def netvigil_flow_labellers() -> Iterator[parts.FlowLabeller]:
+    """Sources of ground truth."""
+    from netvigil_flowprep.labellers.config import EventsConfig, GroundTruthConfig
+
+    yield parts.FlowLabeller(
+        name="inline",
+        summary="The source's own label column.",
+        make=_lazy("labellers.inline:Inline"),
+    )
+    yield parts.FlowLabeller(
+        name="events",
+        summary="Intervals with the addresses that caused them: a Westermo log, CSV or TOML.",
+        config=EventsConfig,
+        make=_lazy("labellers.events:EventLabels"),
+    )
+    yield parts.FlowLabeller(
+        name="ground-truth",
+        summary="A table of attacks by addresses, ports, protocol and time.",
+        config=GroundTruthConfig,
+        make=_lazy("labellers.ground_truth:GroundTruth"),
+    )
+
+
+@hookimpl
+def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
+    """Label-free feature maps, fitted on the train range."""
+    from netvigil_flowprep.transforms.categories import CategoriesConfig
+    from netvigil_flowprep.transforms.clean import CleanConfig
+    from netvigil_flowprep.transforms.min_max import MinMaxConfig
+    from netvigil_flowprep.transforms.robust_scale import RobustScaleConfig
+
+    yield parts.FlowTransform(
+        name="clean",
+        summary="Fills missing values, refuses infinite ones.",
+        config=CleanConfig,
+        make=_lazy("transforms.clean:Clean"),
+    )
+    yield parts.FlowTransform(
+        name="log1p",
+        summary="Signed logarithm of 1 + |x|.",
+        make=_lazy("transforms.log1p:Log1p"),
+    )
+    yield parts.FlowTransform(
+        name="robust-scale",
+        summary="Median 0, interquartile range of a standard normal, clipped.",
+        config=RobustScaleConfig,
+        make=_lazy("transforms.robust_scale:RobustScale"),
+    )
+    yield parts.FlowTransform(
+        name="min-max",
+        summary="The train range's extremes become 0 and 1.",
+        config=MinMaxConfig,
+        make=_lazy("transforms.min_max:MinMax"),
+    )
+    yield parts.FlowTransform(
+        name="l2-row",
+        summary="Each flow's features as a vector of length 1.",
+        make=_lazy("transforms.l2_row:L2Row"),
+    )
+    yield parts.FlowTransform(
+        name="categories",
+        summary="Text columns by frequency: one-hot with a rare bucket, a rarity, or both.",
+        config=CategoriesConfig,
+        make=_lazy("transforms.categories:Categories"),
+    )
+
+
+@hookimpl
+def netvigil_graph_builders() -> Iterator[parts.GraphBuilder]:
+    """Windows of flows, with or without a graph."""
+    from netvigil_flowprep.graphs.flow_host import FlowHostConfig
+    from netvigil_flowprep.graphs.flows_only import FlowsOnlyConfig
+
+    yield parts.GraphBuilder(
+        name="flow-host",
+        summary="Flows between hosts in windows of time or count.",
+        config=FlowHostConfig,
+        emits="flow-host",
+        make=_lazy("graphs.flow_host:FlowHost"),
+    )
+    yield parts.GraphBuilder(
+        name="none",
+        summary="Flows without a graph, for tabular methods and any source.",
+        config=FlowsOnlyConfig,
+        emits="flows-only",
+        needs_addresses=False,
+        make=_lazy("graphs.flows_only:FlowsOnly"),
+    )
+
+
+@hookimpl
+def netvigil_encoders() -> Iterator[parts.Encoder]:
+    """The encoder that learns nothing."""
+    yield parts.Encoder(
+        name="raw",
+        summary="Flow features as they are.",
+        accepts=("flow-host", "flows-only"),
+        passes="none",
+        make=_lazy("raw:Raw"),
+    )
+
+
+@hookimpl
+def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
+    """Micro-benchmarks of this package's rooms."""
+    for name, room, summary, cls in (
+        ("build-flow-host", "build", "Windows of hosts and flows, 180 s.", "BuildFlowHost"),
+        ("transform-default", "transform", "The default transforms, fitted.", "TransformDefault"),
+        ("label-ground-truth", "label", "Flows against a tenth as many rows.", "LabelGroundTruth"),
+        ("join-pieces", "join", "Pieces of conversations into flows.", "JoinPieces"),
+    ):
+        yield parts.Benchmark(
+            name=name, room=room, summary=summary, make=_lazy(f"benchmarks:{cls}")
+        )

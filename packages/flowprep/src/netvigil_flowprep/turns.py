@@ -14,7 +14,7 @@ from netvigil_flowprep.tally import Tally
 
 @dataclass
 class Turn:
-    """One file's turn: `first_row` data rows came before it; its reader counts its own in `rows`."""
+    """One file's turn: `first_row` rows came before it; its reader counts its own in `rows`."""
 
     file: Path
     first_row: int
@@ -32,19 +32,20 @@ def in_turn(
     failed = Tally(source.name)
 
     def batches() -> Iterator[FlowBatch]:
-        first_row, before = 0, None
+        first_row, found = 0, False
         for file in files:
             turn = Turn(file, first_row)
             try:
-                for before in read(turn):  # noqa: B007 - says that something was read
-                    yield before
+                for batch in read(turn):
+                    found = True
+                    yield batch
             except SourceError as error:
                 if file == source:
                     raise
                 failed.skip_file(file.name, error.what)
             # Rows of a file that broke off half-way have their ids too.
             first_row += turn.rows
-        if before is None:
+        if not found:
             msg = f"None of the folder's {len(files):,} files can be read."
             reasons = "; ".join(failed.report().skipped_files[:3])
             raise SourceError(msg, where=str(source), do=reasons)
@@ -52,9 +53,7 @@ def in_turn(
     return closing(batches(), failed.report)
 
 
-def closing(
-    batches: Iterable[FlowBatch], report: Callable[[], ReadReport]
-) -> Iterator[FlowBatch]:
+def closing(batches: Iterable[FlowBatch], report: Callable[[], ReadReport]) -> Iterator[FlowBatch]:
     """Yield batches one behind, and add to the last what is only known at the end."""
     held = None
     for batch in batches:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from netvigil.audit.defects import Defect, Traits, known_defects
 from netvigil.audit.examine import audit
-from netvigil.audit.report import AuditReport, ClassRow, Finding
+from netvigil.audit.report import Audit, ClassRow, Finding
 from netvigil.audit.shortcuts import FeatureAuc, RuleAuc, Stump
 
 __all__ = [
-    "AuditReport",
+    "Audit",
     "ClassRow",
     "Defect",
     "FeatureAuc",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
 import numpy as np
 
 from netvigil.audit.defects import FLOOD, Traits, known_defects
-from netvigil.audit.report import ORDER, AuditReport, ClassRow, Finding
+from netvigil.audit.report import ORDER, Audit, ClassRow, Finding
 from netvigil.audit.shortcuts import FeatureAuc, RuleAuc, Stump, rules, single_features, stumps
 from netvigil.audit.stream import (
     BENIGN,
@@ -30,15 +30,16 @@ DECISIVE, STRONG = 0.95, 0.9
 
 
 def audit(
-    batches: Iterable[FlowTable],
+    flows: Iterable[FlowTable] | Callable[[], Iterable[FlowTable]],
     labels: LabelTable | None = None,
     *,
     sample: int = 250_000,
     seed: int = 0,
-) -> AuditReport:
+) -> Audit:
     """Examine flows, and where labels are given, what gives the labels away.
 
-    `batches` is walked through once, in time order. AUCs and stumps rest on an even, seeded sample
+    `flows` are batches in time order, or a function that yields them; they are walked through
+    once. AUCs and stumps rest on an even, seeded sample
     of at most `sample` labelled flows; everything else counts all flows.
 
     Raises:
@@ -52,14 +53,14 @@ def audit(
     duplicates, clock, classes = Duplicates(), Clock(), Classes()
     drawn = Sample(sample, seed)
     info, columns = None, frozenset[str]()
-    for flows in batches:
-        info, columns = flows.info, frozenset(flows.table.column_names)
-        number = truth.classes(flows.flow_id)
-        duplicates.update(flows)
-        classes.update(flows, number)
-        drawn.update(flows, number)
+    for batch in flows() if callable(flows) else flows:
+        info, columns = batch.info, frozenset(batch.table.column_names)
+        number = truth.classes(batch.flow_id)
+        duplicates.update(batch)
+        classes.update(batch, number)
+        drawn.update(batch, number)
         if info.time_basis == "clock":
-            clock.update(flows)
+            clock.update(batch)
     if info is None or not classes.counts:
         msg = "There are no flows to audit."
         raise ContractError(msg, do="Check the source with `netvigil data inspect`.")
@@ -78,7 +79,7 @@ def audit(
         *_row_findings(report),
     ]
     findings.sort(key=lambda finding: ORDER.index(finding.severity))
-    return AuditReport(**{**vars(report), "findings": tuple(findings)})
+    return Audit(**{**vars(report), "findings": tuple(findings)})
 
 
 def _report(
@@ -88,7 +89,7 @@ def _report(
     clock: Clock,
     classes: Classes,
     drawn: Sample,
-) -> AuditReport:
+) -> Audit:
     flows = sum(classes.counts.values())
     known = flows - classes.counts.get(UNKNOWN, 0)
     table, number = drawn.result()
@@ -101,7 +102,7 @@ def _report(
         tried = rules(table, info, is_attack)
         trees = stumps(table, is_attack)
     has_clock = clock.flows > 0
-    return AuditReport(
+    return Audit(
         format=info.format,
         flows=flows,
         known=known,
@@ -150,7 +151,7 @@ def _class_rows(truth: Truth, classes: Classes, clock: Clock) -> tuple[ClassRow,
     return tuple(rows)
 
 
-def _label_findings(report: AuditReport) -> Iterator[Finding]:
+def _label_findings(report: Audit) -> Iterator[Finding]:
     unknown = report.flows - report.known
     if not report.known:
         yield Finding(
@@ -190,7 +191,7 @@ def _label_findings(report: AuditReport) -> Iterator[Finding]:
         )
 
 
-def _rule_findings(report: AuditReport) -> Iterator[Finding]:
+def _rule_findings(report: Audit) -> Iterator[Finding]:
     for feature in report.features:
         if feature.auc < STRONG:
             break
@@ -224,7 +225,7 @@ def _rule_findings(report: AuditReport) -> Iterator[Finding]:
             )
 
 
-def _row_findings(report: AuditReport) -> Iterator[Finding]:
+def _row_findings(report: Audit) -> Iterator[Finding]:
     if report.duplicates:
         share = report.duplicates / report.duplicates_of
         yield Finding(

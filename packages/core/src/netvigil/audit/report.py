@@ -47,7 +47,7 @@ class ClassRow:
 
 
 @dataclass(frozen=True)
-class AuditReport:
+class Audit:
     """Everything an audit says, findings first, the gravest first.
 
     `duplicates_of` and `near_duplicates_of` say among how many flows repeats were counted;

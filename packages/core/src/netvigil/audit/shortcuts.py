@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -122,19 +121,20 @@ def stumps(table: pa.Table, is_attack: NDArray[np.bool_]) -> list[Stump]:
     halves = (slice(0, middle), slice(middle, None))
     if any(not is_attack[half].any() or is_attack[half].all() for half in halves):
         return []
-    best: list[tuple[float, str, float, bool]] = [(-1.0, "", 0.0, True)] * 2
-    columns = {name: values for name, values in _numbers(table) if name != "start"}
-    for name, values in columns.items():
+    best: dict[int, tuple[float, Stump]] = {}
+    for name, values in _numbers(table):
+        if name == "start":  # a cut of the time says nothing about the other half
+            continue
         for number, half in enumerate(halves):
             gain, cut, above = _best_cut(Ranking.of(values[half], is_attack[half]))
-            best[number] = max(best[number], (gain, name, cut, above), key=lambda one: one[0])
-    found = []
-    for number, (_, name, cut, above) in enumerate(best):
-        other = halves[1 - number]
-        alert = columns[name][other] > cut
-        chosen = ("first half", "second half")[number]
-        found.append(_tried(name, cut, alert if above else ~alert, above, is_attack[other], chosen))
-    return found
+            if number not in best or gain > best[number][0]:
+                other, chosen = halves[1 - number], ("first half", "second half")[number]
+                alert = (values[other] > cut) == above
+                best[number] = (
+                    gain,
+                    _tried(name, cut, alert, is_attack[other], above=above, chosen=chosen),
+                )
+    return [stump for _, stump in best.values()]
 
 
 def _numbers(table: pa.Table) -> Iterator[tuple[str, NDArray[np.float64]]]:
@@ -207,8 +207,9 @@ def _tried(
     name: str,
     cut: float,
     alert: NDArray[np.bool_],
-    above: Any,
     truth: NDArray[np.bool_],
+    *,
+    above: bool,
     chosen: str,
 ) -> Stump:
     true, false = int((alert & truth).sum()), int((alert & ~truth).sum())

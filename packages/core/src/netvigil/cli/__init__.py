@@ -1,4 +1,4 @@
-"""The command line. Commands are imported when they are called, so that `netvigil --help` is quick."""
+"""The command line. A command is imported when it is called, so that `netvigil --help` is quick."""
 
 from __future__ import annotations
 
@@ -28,11 +28,15 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command is used."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the order above: the usual way through the tool."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
         """Import and return one command."""
         if cmd_name not in COMMANDS:
             return None
@@ -40,7 +44,11 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
         """Write the list of commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
@@ -55,9 +63,7 @@ class LazyGroup(click.Group):
             from netvigil.errors import nearest
 
             hint = nearest(args[0], COMMANDS)
-            if hint:
-                error.message = f"{error.message} {hint}"
-            raise
+            raise click.UsageError(f"{error.message} {hint}".strip(), ctx) from error
 
 
 @click.group(
@@ -73,7 +79,7 @@ def cli() -> None:
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line: exit code 0, 1 where the job failed, 2 where the call was wrong."""
     try:
-        cli.main(args=args, prog_name="netvigil", standalone_mode=False)
+        result = cli.main(args=args, prog_name="netvigil", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -89,7 +95,8 @@ def main(args: list[str] | None = None) -> NoReturn:
         if code is None:
             raise
         sys.exit(code)
-    sys.exit(0)
+    # Without click's own exit, `ctx.exit(1)` comes back as a value.
+    sys.exit(result if isinstance(result, int) else 0)
 
 
 def _explain(error: Exception) -> int | None:

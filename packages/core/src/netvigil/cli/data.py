@@ -68,8 +68,8 @@ def inspect(
     rows = [(c["name"], c["type"], f"{c['missing']:,}", c["use"]) for c in columns]
     print_table("", ("column", "type", "missing", "use"), rows)
     if attacks:
-        rows = [(name, f"{count:,}") for name, count in attacks.items()]
-        print_table("labels", ("class", "flows"), rows)
+        classes = [(name, f"{count:,}") for name, count in attacks.items()]
+        print_table("labels", ("class", "flows"), classes)
 
 
 @data.command(epilog="Example: netvigil data convert conn.log --to conn.parquet --labeller inline")
@@ -89,7 +89,7 @@ def convert(
     *,
     as_json: bool,
 ) -> None:
-    """Read SOURCE and write its flows, sorted, as Parquet; with a labeller also TO's .labels.parquet."""
+    """Write the flows of SOURCE, sorted, as Parquet; with a labeller also TO's .labels.parquet."""
     from netvigil import dataset
 
     choice = dataset.labeller_choice(labeller, truth, label_settings)
@@ -99,7 +99,7 @@ def convert(
 
 
 @data.command(
-    epilog="Example: netvigil data label w.parquet --labeller events --truth events.txt --to l.parquet"
+    epilog="Example: netvigil data label w.parquet --labeller events --truth e.txt --to l.parquet"
 )
 @SOURCE
 @click.option("--to", type=EXISTING, required=True, help="Label file to write.")
@@ -132,23 +132,25 @@ def label(
 @SOURCE
 @click.option("--to", type=EXISTING, required=True, help="Parquet file to write.")
 @click.option("--timeout", "timeout_s", type=float, required=True, help="Longest gap, in seconds.")
+@click.option("--labels", type=EXISTING, help="Label file. Default: SOURCE's .labels.parquet")
 @reader_options
 @as_json
 def join(
     source: Path,
     to: Path,
     timeout_s: float,
+    labels: Path | None,
     reader: str,
     settings: tuple[str, ...],
     *,
     as_json: bool,
 ) -> None:
-    """Join consecutive pieces of one conversation into one flow; labels of SOURCE follow."""
+    """Join consecutive records of one conversation into one flow; the labels of SOURCE follow."""
     from netvigil import dataset
 
     watch = phases(quiet=as_json)
     with dataset.opened(source, reader, settings, watch) as opened:
-        done = dataset.join(opened, to, watch, timeout_s=timeout_s)
+        done = dataset.join(opened, to, labels, watch, timeout_s=timeout_s)
     _report(done, as_json=as_json)
 
 

@@ -17,7 +17,7 @@ from netvigil.cli.shared import EXISTING, as_json, phases, print_json
 @click.option("--seed", default=0, show_default=True, help="Seed of the generated traffic.")
 @as_json
 def demo(out: Path | None, flows: int, seed: int, *, as_json: bool) -> None:
-    """See netvigil at work: generated traffic with planted attacks, several detectors, one table."""
+    """See netvigil at work: generated traffic with planted attacks, detectors, one table."""
     from netvigil.demo import run_demo
     from netvigil.plugins import load_plugins
 

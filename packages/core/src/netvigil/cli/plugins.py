@@ -41,7 +41,7 @@ def list_(*, as_json: bool) -> None:
 @as_json
 @click.pass_context
 def doctor(ctx: click.Context, *, traceback: bool, as_json: bool) -> None:
-    """Say which plugins load, which fail and why, and which names collide; exit code 1 on problems."""
+    """Say which plugins load, which fail and why, and which names collide; problems exit with 1."""
     from netvigil.plugins import load_plugins
 
     found = load_plugins()

@@ -7,6 +7,7 @@ from netvigil.contracts.encodings import EncodedFlows
 from netvigil.contracts.features import FlowFeatures
 from netvigil.contracts.flows import CANONICAL, OPTIONAL, FlowBatch, FlowInfo, FlowTable, ReadReport
 from netvigil.contracts.graphs import WindowGraphs, WindowStream, require_reiterable
+from netvigil.contracts.joins import JoinedFlows
 from netvigil.contracts.labels import LABELS, AlignedLabels, LabelTable
 from netvigil.contracts.scores import ScoreTable
 
@@ -22,6 +23,7 @@ __all__ = [
     "FlowFeatures",
     "FlowInfo",
     "FlowTable",
+    "JoinedFlows",
     "LabelTable",
     "ReadReport",
     "ScoreTable",

@@ -1,4 +1,4 @@
-"""`EncodedFlows`: what an encoder says about each flow, an embedding, named error terms, or both."""
+"""`EncodedFlows`: what an encoder says of each flow: an embedding, named error terms, or both."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class EncodedFlows:
         terms: name -> float32 [flows], parts of a reconstruction error, higher is worse
 
     Raises:
-        ContractError: Lengths that disagree, values that are not finite, neither embedding nor terms.
+        ContractError: Lengths that disagree, values that are not finite, neither embedding nor
+            terms.
     """
 
     flow_id: NDArray[np.int64]

@@ -25,7 +25,8 @@ class FlowFeatures:
             leave behind resolved
         names: [features]
         categories: name -> dictionary string array [flows], nulls allowed; a transform such as
-            `categories` turns them into numeric features, and whatever is left at the end is not used
+            `categories` turns them into numeric features, and whatever is left at the end is not
+            used
 
     Raises:
         ContractError: Shapes that disagree, names that repeat.

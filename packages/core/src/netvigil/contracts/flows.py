@@ -37,9 +37,9 @@ CANONICAL: Mapping[str, pa.DataType] = {
     "fwd_bytes": pa.uint64(),
     "bwd_bytes": pa.uint64(),
 }
-"""The columns every flow table has, in this order. All but `flow_id` may hold nulls, with a meaning:
-a null port is "not TCP/UDP", a null `bwd_` counter is "unidirectional record", a null time is only
-legal when `time_basis` is `row-order`, null addresses only where the source has none."""
+"""The columns every flow table has, in this order. All but `flow_id` may hold nulls, with a
+meaning: a null port is "not TCP/UDP", a null `bwd_` counter is "unidirectional record", a null time
+is only legal when `time_basis` is `row-order`, null addresses only where the source has none."""
 
 OPTIONAL: Mapping[str, pa.DataType] = {
     "icmp_type": pa.uint8(),
@@ -54,8 +54,8 @@ OPTIONAL: Mapping[str, pa.DataType] = {
     "source_file": TEXT,
     "source_row": pa.int64(),
 }
-"""Columns with a fixed meaning that a source may have. `source_uid` is the exporter's own id (Zeek uid,
-Suricata flow_id), `source_file` and `source_row` lead back to the input line."""
+"""Columns with a fixed meaning that a source may have. `source_uid` is the exporter's own id (Zeek
+uid, Suricata flow_id), `source_file` and `source_row` lead back to the input line."""
 
 FEATURE = re.compile(r"^x_[a-z0-9_]+$")
 """Any further numeric column of the source: float32."""
@@ -72,9 +72,10 @@ Direction = Literal["bi", "uni", "unknown"]
 class FlowInfo:
     """What every row of a flow table has in common.
 
-    `format` is the reader's name; `time_basis` says whether `start` is a clock or only the row order
-    means anything; `bytes_layer` says what the byte counters count (l2 frames, IP packets, transport
-    segments, payload); `direction` whether a row is one or both directions of a conversation.
+    `format` is the reader's name; `time_basis` says whether `start` is a clock or only the row
+    order means anything; `bytes_layer` says what the byte counters count (l2 frames, IP packets,
+    transport segments, payload); `direction` whether a row is one or both directions of a
+    conversation.
     """
 
     format: str
@@ -110,8 +111,8 @@ class FlowTable:
             features and `c_*` dictionary-string categories
 
     Raises:
-        ContractError: A column is missing, unknown, mistyped or label-like; ids repeat; rows are not in
-            start order; `end` is before `start`; a feature holds NaN or infinity.
+        ContractError: A column is missing, unknown, mistyped or label-like; ids repeat; rows are
+            not in start order; `end` is before `start`; a feature holds NaN or infinity.
     """
 
     table: pa.Table
@@ -132,12 +133,12 @@ class FlowTable:
 
     @property
     def start_us(self) -> NDArray[np.int64]:
-        """Start of each flow, int64 [flows], microseconds since 1970 UTC; refuses row-order sources."""
+        """Start of each flow, int64 [flows], microseconds since 1970; refuses row-order sources."""
         return self._us("start")
 
     @property
     def end_us(self) -> NDArray[np.int64]:
-        """End of each flow, int64 [flows], microseconds since 1970 UTC; refuses row-order sources."""
+        """End of each flow, int64 [flows], microseconds since 1970; refuses row-order sources."""
         return self._us("end")
 
     @property
@@ -168,7 +169,7 @@ class FlowTable:
 
     @staticmethod
     def trusted(table: pa.Table, info: FlowInfo) -> FlowTable:
-        """Wrap rows that were checked before (a slice, a stored file with a digest) without a new check."""
+        """Wrap rows that were checked before (a slice, a file we wrote) without a new check."""
         flows = object.__new__(FlowTable)
         object.__setattr__(flows, "table", table)
         object.__setattr__(flows, "info", info)
@@ -220,9 +221,9 @@ EXAMPLES = 8  # enough to see a pattern in a message, few enough to print
 class FlowBatch:
     """One piece of a source as its reader yields it.
 
-    `flows` is in start order within the batch; across batches order is not promised (the store sorts).
-    `inline` carries the source's own label text for the `inline` labeller and for nobody else:
-    `flow_id` int64 plus string columns `label` and, where the source has one, `attack`.
+    `flows` is in start order within the batch; across batches order is not promised (the store
+    sorts). `inline` carries the source's own label text for the `inline` labeller and for nobody
+    else: `flow_id` int64 plus string columns `label` and, where the source has one, `attack`.
     """
 
     flows: FlowTable
@@ -269,15 +270,18 @@ def _check_rows(table: pa.Table, info: FlowInfo) -> None:
         msg = f"{ids.null_count} flows have no flow_id."
         raise ContractError(msg)
     numbers = ids.to_numpy()
-    # Ids usually increase, so the cheap test comes before the sort.
-    if not np.all(numbers[1:] > numbers[:-1]) and len(np.unique(numbers)) != len(numbers):
+    # Ids usually increase, so the cheap test comes before the sort (np.unique would hash: 10x
+    # slower).
+    ordered = numbers if np.all(numbers[1:] > numbers[:-1]) else np.sort(numbers)
+    if np.any(ordered[1:] == ordered[:-1]):
         msg = "Two flows share one flow_id."
         raise ContractError(
             msg, do="A reader assigns each id once; each flow appears exactly once."
         )
     _check_times(table, info)
     for name in table.column_names:
-        # The sum is finite exactly when every value is, but for a float64 overflow of float32 values.
+        # The sum is finite exactly when every value is, but for a float64 overflow of float32
+        # values.
         if FEATURE.match(name) and not np.isfinite(pc.sum(table[name]).as_py() or 0.0):
             msg = f"Feature '{name}' holds NaN or infinity."
             raise ContractError(

@@ -1,4 +1,4 @@
-"""`WindowGraphs`: many consecutive windows as flat arrays, and `WindowStream`: several passes of them.
+"""`WindowGraphs`: many consecutive windows as flat arrays; `WindowStream`: several passes of them.
 
 No Python object per window or per flow: one `WindowGraphs` may hold thousands of windows, crosses a
 process boundary without copying and can live in memory-mapped files.
@@ -32,8 +32,8 @@ class WindowGraphs:
         schema: "flow-host" (flows between hosts), "flows-only" (no nodes), or a plugin's own
 
     Raises:
-        ContractError: Shapes, types or pointers that disagree; a row outside its window; a feature that is
-            not finite; a flow that appears twice.
+        ContractError: Shapes, types or pointers that disagree; a row outside its window; a feature
+            that is not finite; a flow that appears twice.
     """
 
     schema: str
@@ -86,7 +86,7 @@ class WindowGraphs:
 
     @staticmethod
     def trusted(**values: Any) -> WindowGraphs:
-        """Wrap arrays that were checked before (views, files this program wrote) without a new check."""
+        """Wrap arrays that were checked before (views, files we wrote) without a new check."""
         graphs = object.__new__(WindowGraphs)
         for name, value in values.items():
             object.__setattr__(graphs, name, value)
@@ -120,7 +120,8 @@ class WindowGraphs:
         for name, (dtype, shape) in wanted.items():
             array = getattr(self, name)
             if array.dtype != dtype or array.shape != shape:
-                msg = f"WindowGraphs.{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}."
+                found, needed = f"{array.dtype} {array.shape}", f"{np.dtype(dtype)} {shape}"
+                msg = f"WindowGraphs.{name} is {found}, not {needed}."
                 raise ContractError(msg)
         if not self.flow_x.flags.c_contiguous:
             msg = "WindowGraphs.flow_x must be C-contiguous."

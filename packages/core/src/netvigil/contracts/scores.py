@@ -32,7 +32,8 @@ class ScoreTable:
             msg = f"A score table has columns of {lengths} rows."
             raise ContractError(msg, do="One flow in, one score out.")
         if not np.isfinite(self.score).all():
-            msg = f"{int((~np.isfinite(self.score)).sum()):,} of {len(self.score):,} scores are not finite."
+            broken = int((~np.isfinite(self.score)).sum())
+            msg = f"{broken:,} of {len(self.score):,} scores are not finite."
             raise ContractError(msg, do="A scorer must rank every flow; see its settings.")
         ids = self.flow_id
         if not np.all(ids[1:] > ids[:-1]) and len(np.unique(ids)) != len(ids):

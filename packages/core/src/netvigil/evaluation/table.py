@@ -235,7 +235,7 @@ def _cell(value: Spread | float | None, form: str) -> str:
     if isinstance(value, Spread):
         if value.mean is None:
             return ABSENT
-        around = f" ± {value.sd:{form}}" if value.sd is not None else ""
+        around = f" ± {value.sd:{form}}" if value.sd else ""
         return f"{value.mean:{form}}{around}"
     return ABSENT if value is None else f"{value:{form}}"
 

@@ -1,6 +1,6 @@
 """What the reader and its metering children agree on; imports no NFStream.
 
-That is the frame around each message, and which of NFStream's flow attributes are read, as what type.
+That is the frame around each message, and which of NFStream's flow attributes are read.
 
 Not read, whatever the settings: MAC addresses, fingerprints, user agents and content types, which
 identify people and devices and are no flow features, and the names of processes.
@@ -29,7 +29,12 @@ _BASIC = (
     ),
 )
 _STATISTICS = (
-    *(f"{side}_{moment}_{of}" for of in ("ps", "piat_ms") for side in _SIDES for moment in _MOMENTS),
+    *(
+        f"{side}_{moment}_{of}"
+        for of in ("ps", "piat_ms")
+        for side in _SIDES
+        for moment in _MOMENTS
+    ),
     *(f"{side}_{flag}_packets" for side in _SIDES for flag in _FLAGS),
 )
 _APPLICATION = (

@@ -1,7 +1,7 @@
-"""What a capture file says about itself: its format, link layer, packet count and where it breaks off.
+"""What a capture says about itself: its format, link layer, packet count and where it breaks off.
 
-NFStream stops without a word where a file is damaged, so the record headers are walked here as well,
-16 bytes per packet, never a packet's content. Knows nothing about flows.
+NFStream stops without a word where a file is damaged, so the record headers are walked here as
+well, 16 bytes per packet, never a packet's content. Knows nothing about flows.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def check(path: Path, where: str) -> None:
     """Refuse, from its first bytes, a file that NFStream would read as nothing.
 
     Raises:
-        SourceError: Empty, neither pcap nor pcapng, cut off inside its file header, or of a link layer
-            that NFStream cannot decode.
+        SourceError: Empty, neither pcap nor pcapng, cut off inside its file header, or of a link
+            layer that NFStream cannot decode.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)

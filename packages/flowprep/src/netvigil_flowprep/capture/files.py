@@ -43,7 +43,7 @@ def capture_files(source: Path) -> list[Path]:
 
 
 def starts_a_capture(path: Path) -> bool:
-    """Say whether a file begins like a capture, compressed or not; False where it cannot be read."""
+    """Say whether a file begins like a capture, compressed or not; False where unreadable."""
     if not path.is_file():
         return False
     try:

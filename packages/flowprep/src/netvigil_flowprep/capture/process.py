@@ -1,14 +1,15 @@
-"""Child processes that meter captures: started once, fed file after file, replaced when one dies."""
+"""Child processes that meter captures: started once, fed file by file, replaced when one dies."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +20,8 @@ from netvigil.errors import PluginError, SourceError
 from netvigil_flowprep.capture.columns import FRAME
 from netvigil_flowprep.tally import escape
 
+# -P: a file in the current folder must not pass for a module.
+COMMAND = (sys.executable, "-P", "-m", "netvigil_flowprep.capture.worker")
 _AHEAD = 2  # batches a meter may be ahead of its reader: it never waits, and memory stays small
 _PARTING_S = 5.0  # a child that does not end by itself after its input ended is killed
 
@@ -45,7 +48,7 @@ class Meters:
     ) -> None:
         self._end()
 
-    def batches(self, path: Path, where: str, job: dict[str, Any]) -> Iterator[pa.RecordBatch]:
+    def batches(self, path: Path, where: str, job: dict[str, Any]) -> Generator[pa.RecordBatch]:
         """Yield the flows of one capture in columns named like NFStream's attributes.
 
         `where` names the capture in errors, which may be a compressed file with a copy at `path`.
@@ -86,9 +89,8 @@ class _Child:
 
     def __init__(self) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
-        # -P: a file in the current folder must not pass for a module.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "netvigil_flowprep.capture.worker"],
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -135,10 +137,8 @@ class _Child:
         self._process.kill()
         self._process.wait(_PARTING_S)
         self._thread.join(_PARTING_S)
-        try:
+        with contextlib.suppress(OSError):  # unsent bytes of a job for a process that is gone
             self._process.stdin.close()
-        except OSError:
-            pass  # unsent bytes of a job for a process that is gone
         self._stderr.close()
 
     def _receive(self) -> None:

@@ -138,14 +138,12 @@ def meter(job: dict[str, Any], channel: Channel) -> None:
 
 
 def stream(job: dict[str, Any], channel: Channel) -> None:
-    """Run one job through NFStream's documented iterator, in one meter: several have no fixed order."""
+    """Run one job through NFStream's documented iterator; one meter: more have no fixed order."""
     if job["meter"]:
         return
-    settings = ("snapshot_length", "decode_tunnels", "idle_timeout", "active_timeout")
-    settings += ("accounting_mode", "n_dissections", "statistical_analysis")
-    streamer = NFStreamer(
-        source=job["path"], n_meters=1, **{setting: job[setting] for setting in settings}
-    )
+    same = [name for name in inspect.signature(NFStreamer).parameters if name in job]
+    settings = {name: job[name] for name in same} | {"n_meters": 1}
+    streamer = NFStreamer(source=job["path"], **settings)
     for flow in streamer:
         channel.put(flow)
 

@@ -43,6 +43,9 @@ class FlowHostConfig(PartConfig):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.window_s is not None and self.window_s < 1e-6:
+            msg = "A window is at least one microsecond long."
+            raise ValueError(msg)
         if self.window_flows is not None and self.window_s is not None:
             msg = "A window has either window_s or window_flows, not both."
             raise ValueError(msg)

@@ -7,19 +7,17 @@ unknown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import Field
 
 from netvigil.contracts import FlowTable, LabelTable
-from netvigil.parts import PartConfig
+from netvigil_flowprep.labellers.config import EventsConfig
 from netvigil_flowprep.labellers.event_files import Events, read_events
 from netvigil_flowprep.labellers.summary import LabelSummary, Tally
 from netvigil_flowprep.labellers.truth import Truth, TruthIndex, flow_times, require_clock
@@ -32,32 +30,6 @@ WESTERMO_ATTACKERS: Mapping[str, Sequence[str]] = {
 """The attackers of the Westermo data set, which its event file does not name (its documentation
 does). Its
 misconfigurations have no attacker."""
-
-
-class EventsConfig(PartConfig):
-    """Settings of `events`."""
-
-    truth: Path = Field(description="event file: Westermo log, CSV or TOML")
-    attackers: dict[str, list[str]] | None = Field(
-        None,
-        description="addresses by category (patterns such as portscan* are fine) for events that "
-        "name none; a Westermo log has the data set's own attackers as default",
-    )
-    match: Literal["attacker", "any"] = Field(
-        "attacker",
-        description="attacker: flows of the event's addresses; any: every flow during an event",
-    )
-    without_address: Literal["unknown", "any", "benign"] = Field(
-        "unknown",
-        description="what flows are during an event whose addresses are not known",
-    )
-    tolerance_s: float = Field(
-        0.0, ge=0, description="seconds by which events are widened at both ends"
-    )
-    offset_s: float = Field(0.0, description="seconds added to the file's times (time zones)")
-    outside: Literal["unknown", "benign"] = Field(
-        "unknown", description="what flows are outside the time that the file covers"
-    )
 
 
 class EventLabels:
@@ -134,7 +106,8 @@ def _rows(events: Events, config: EventsConfig) -> tuple[pl.DataFrame, NDArray[n
 def _addresses(events: Events, config: EventsConfig) -> pl.Series:
     """Return the addresses of each event: its own, else those of its category."""
     default = WESTERMO_ATTACKERS if events.dialect == "westermo" else {}
-    attackers = default if config.attackers is None else config.attackers
+    given = default if config.attackers is None else config.attackers
+    attackers = {re.sub(r"[^a-z0-9*?]+", "_", name.lower()): who for name, who in given.items()}
     own = events.frame["addresses"].to_list()
     names = events.frame["category"].to_list()
     found = [

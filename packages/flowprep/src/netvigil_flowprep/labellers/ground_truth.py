@@ -8,39 +8,21 @@ Rows need not be flows of the same exporter: a flow matches a row whose endpoint
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from pydantic import Field
 
 from netvigil.contracts import FlowTable, LabelTable
 from netvigil.errors import SourceError
-from netvigil.parts import PartConfig
 from netvigil_flowprep.labellers.cells import integers, protocols, texts, times_us
+from netvigil_flowprep.labellers.config import GroundTruthConfig
 from netvigil_flowprep.labellers.mapping import Mapping
 from netvigil_flowprep.labellers.summary import LabelSummary, Tally
 from netvigil_flowprep.labellers.truth import Truth, TruthIndex, require_clock
 
 BENIGN = ("benign", "normal", "legitimate")
 UNKNOWN = ("background", "unknown", "suspicious")
-
-
-class GroundTruthConfig(PartConfig):
-    """Settings of `ground-truth`."""
-
-    truth: Path = Field(description="CSV or parquet table of attack flows")
-    mapping: Path | None = Field(None, description="TOML file that names the table's columns")
-    tolerance_s: float = Field(
-        1.0,  # truth files are often in whole seconds, flows are not
-        ge=0,
-        description="seconds by which a row's time is widened at both ends",
-    )
-    offset_s: float = Field(0.0, description="seconds added to the table's times (time zones)")
-    others: Literal["benign", "unknown"] = Field(
-        "benign", description="what flows are that match no row"
-    )
 
 
 class GroundTruth:

@@ -19,10 +19,9 @@ BENIGN = frozenset(
 ATTACK = frozenset(
     {"1", "1.0", "true", "yes", "malicious", "attack", "anomaly", "anomalous", "malware", "bad"}
 )
-UNKNOWN = frozenset(
-    {"", "-", "---", "?", "(empty)", "background", "unknown", "none", "null", "nan", "n/a"}
-    | {"needmanuallabel", "no label", "suspicious", "undefined"}
-)
+_EMPTY = {"", "-", "---", "?", "(empty)", "none", "null", "nan", "n/a"}
+_UNDECIDED = {"background", "unknown", "undefined", "suspicious", "needmanuallabel", "no label"}
+UNKNOWN = frozenset(_EMPTY | _UNDECIDED)
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class LabelRule:
     """How one dialect's texts read, in lower case without padding.
 
     `benign`, `attack` and `unknown` are whole texts, on top of the general ones; `attack` are words
-    that say "attack" without saying which. `patterns` are tried first: a regular expression of the
+    that say "attack" without saying which; with `category_decides`, the category text overrules. `patterns` are tried first: a regular expression of the
     text -> "benign", "unknown", or "attack", whose group 1 (if any) names the category. `renamed`
     mends categories that are spelt in several ways.
     """
@@ -40,6 +39,7 @@ class LabelRule:
     unknown: frozenset[str] = frozenset()
     patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
+    category_decides: bool = False
 
 
 _ATTEMPTED = re.compile(r"- attempted$")
@@ -56,14 +56,16 @@ RULES: Mapping[str, LabelRule] = {
             (re.compile(r"background"), "unknown"),
             (re.compile(r"(botnet(?:-v\d+)?|malware|attack)"), "attack"),
             (re.compile(r"normal"), "benign"),
+            (re.compile(r""), "unknown"),  # "flow=Established-to-somewhere" describes, no more
         )
     ),
     "unsw-nb15": LabelRule(renamed={"backdoors": "backdoor"}),
     "unsw-nb15-partition": LabelRule(renamed={"backdoors": "backdoor"}),
     "cidds": LabelRule(attack=frozenset({"attacker", "victim"})),
-    # "GOOD-SSH" is a harmless login among the events.
+    # "GOOD-SSH" is a harmless login among the events; its flag is 1 all the same.
     "westermo": LabelRule(
-        patterns=((re.compile(r"^good-"), "benign"), (re.compile(r"^bad-(.+)$"), "attack"))
+        patterns=((re.compile(r"^good-"), "benign"), (re.compile(r"^bad-(.+)$"), "attack")),
+        category_decides=True,
     ),
     "cic-ids2017": _CIC,
     "cse-cic-ids2018": _CIC,
@@ -130,6 +132,8 @@ def _verdict(
     """Return (is an attack, or None where unknown; the category of an attack)."""
     truth, name = _read(label, rule)
     detail, detail_name = _read(attack, rule)
+    if rule.category_decides and detail is not None:
+        truth = detail
     if truth is None and (label or "").strip().lower() in UNKNOWN | rule.unknown:
         # "Background" with a detail stays unknown; only an empty label lets the category decide.
         truth = detail if not (label or "").strip(" -") else None

@@ -1,7 +1,7 @@
-"""The engine of all delimited and Parquet readers: a `Dialect` on one side, `FlowBatch`es on the other.
+"""The engine of all delimited and Parquet readers: a `Dialect` goes in, `FlowBatch`es come out.
 
-Files of a folder, in the order of their names, are one source: rows are numbered over all of them, and
-a file that cannot be read, or is of another dialect, is named in `ReadReport.skipped_files`.
+Files of a folder, in the order of their names, are one source: rows are numbered over all of them,
+and a file that cannot be read, or is of another dialect, is named in `ReadReport.skipped_files`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from netvigil.contracts import FlowBatch
 from netvigil.errors import SourceError
 from netvigil.parts import PartConfig
 from netvigil.protocols import SourceHead
-from netvigil_flowprep.blocks import TextFile
+from netvigil_flowprep.blocks import TextFile, clean_head
 from netvigil_flowprep.canonical import to_batch
 from netvigil_flowprep.readers.dialect import Dialect
 from netvigil_flowprep.readers.parquet import is_parquet, parquet_frames, parquet_plan
 from netvigil_flowprep.readers.parsing import parse
 from netvigil_flowprep.readers.plan import Outputs, Plan, text_plan
-from netvigil_flowprep.tally import Tally
+from netvigil_flowprep.tally import Tally, escape
 
 SMALLEST_BLOCK = 4_096
 LARGEST_BLOCK = 48 << 20  # with the frames made of it, about ten times as much memory
@@ -49,11 +49,13 @@ class Delimited:
                     continue
                 return f"{name}: {plan.why}"
             return None
+        self._refuse_binary(head.head, head.path)
         if is_parquet(head.head):
-            parquet = parquet_plan(head.path, self.dialect, self.config)
-            return parquet and parquet.why
-        plan = text_plan(head.head, head.path, self.dialect, self.config)
-        return plan and plan.why
+            found = parquet_plan(head.path, self.dialect, self.config)
+        else:
+            lines = clean_head(head.head, head.path)
+            found = text_plan(lines, head.path, self.dialect, self.config)
+        return found.why if found else None
 
     def read(self, source: Path, *, batch_rows: int) -> Iterator[FlowBatch]:
         """Yield the source's flows, about `batch_rows` at a time.
@@ -107,17 +109,23 @@ class Delimited:
             )
         return plans, skipped
 
+    def _refuse_binary(self, first: bytes, path: Path) -> None:
+        for magic, advice in self.dialect.magic.items():
+            if first.startswith(magic):
+                msg = f"The source is a binary '{self.dialect.name}' file, not text."
+                raise SourceError(msg, where=str(path), do=advice)
+
     def _plan(self, path: Path) -> Plan:
-        if path.is_file() and is_parquet(_first_bytes(path)):
-            plan = parquet_plan(path, self.dialect, self.config)
+        first = _first_bytes(path)
+        self._refuse_binary(first, path)
+        if is_parquet(first):
+            plan: Plan | None = parquet_plan(path, self.dialect, self.config)
             seen = "its columns"
         else:
             head = TextFile(path).head()
             plan = text_plan(head, path, self.dialect, self.config)
             seen = head.split(b"\n", 1)[0].decode("utf-8", "replace")
         if plan is None:
-            from netvigil_flowprep.tally import escape
-
             msg = f"The source is not '{self.dialect.name}': it should have {self.dialect.why}."
             raise SourceError(msg, where=f"{path}: {escape(seen, 200)}", do="Check the format.")
         return plan
@@ -152,8 +160,10 @@ def reader(dialect: Dialect, config: Any) -> Delimited:
 
 
 def _first_bytes(path: Path) -> bytes:
+    if not path.is_file():
+        return b""
     try:
         with path.open("rb") as file:
             return file.read(4)
     except OSError:
-        return b""
+        return b""  # whoever reads the file will say why

@@ -8,10 +8,8 @@ from functools import partial
 from typing import Any
 
 import polars as pl
-from pydantic import Field
 
 from netvigil.contracts import FlowInfo
-from netvigil.parts import PartConfig
 from netvigil_flowprep.distinct import by_distinct
 from netvigil_flowprep.ip_protocols import protocol_numbers
 from netvigil_flowprep.readers.layout import Header
@@ -24,17 +22,6 @@ WHOLE: DataType = pl.Int64
 REAL: DataType = pl.Float64
 
 
-class LocalTimeConfig(PartConfig):
-    """For sources that write local time without saying which."""
-
-    utc_offset_s: int = Field(
-        0,
-        ge=-50_400,
-        le=50_400,
-        description="Seconds that the source's clock is ahead of UTC; 0 takes its times as UTC.",
-    )
-
-
 @dataclass(frozen=True)
 class Dialect:
     """One dialect of delimited (or Parquet) flow records. Column names are slugs of the source's.
@@ -42,16 +29,22 @@ class Dialect:
     `needs`: sets of names, any one of which makes a header this dialect, with `refuses` absent;
     `why` puts that in words. `columns`: names by position where the dialect has no header, with
     `fits` to recognise the fields of a line. `types`: the columns that are not plain features;
-    `derive`: canonical name -> expression over the source's columns. What `derive` does not use and
-    `drop` does not name becomes x_ (under its name in `renamed`, if any) or c_.
+    `prepare`: further columns, made first because several expressions use them; `derive`:
+    canonical name -> expression over the source's columns and these. What neither uses and `drop`
+    does not name becomes x_ (under its name in `renamed`, if any) or c_.
     `rejects`: reason -> expression of rows that are no flows; `repairs` likewise, of rows mended.
+    `config_for` settles what a config leaves to the file, from a sample of it (all text); `magic`:
+    first bytes of a binary form of the dialect -> what to do about it.
     """
 
     name: str
     why: str
     derive: Callable[[Names, Any], Mapping[str, pl.Expr]]
-    info: Callable[[Names, Any], FlowInfo]
+    info: FlowInfo | Callable[[Names, Any], FlowInfo]
     needs: tuple[Names, ...] = ()
+    prepare: Callable[[Any], Mapping[str, pl.Expr]] | Mapping[str, pl.Expr] = field(
+        default_factory=dict
+    )
     refuses: Names = frozenset()
     types: Mapping[str, DataType] = field(default_factory=dict)
     numbers_as_text: Names = frozenset()
@@ -62,8 +55,9 @@ class Dialect:
     separators: str = ",\t;"
     comment: str = ""
     rename_header: Callable[[Header], Header] | None = None
-    rejects: Callable[[Names, Any], Mapping[str, pl.Expr]] | None = None
+    rejects: Mapping[str, pl.Expr] = field(default_factory=dict)
     repairs: Callable[[Names, Any], Mapping[str, pl.Expr]] | None = None
+    magic: Mapping[bytes, str] = field(default_factory=dict)
     config_for: Callable[[pl.DataFrame, Any], Any] | None = None
     stop_at: bytes = b""
     backslash_quotes: bool = False
@@ -81,11 +75,6 @@ def per_value(
 def protocol(column: str) -> pl.Expr:
     """Return the IANA number of a protocol written as name or number."""
     return per_value(column, protocol_numbers, pl.UInt8)
-
-
-def lower(column: str) -> pl.Expr:
-    """Return a text column in lower case without padding, once per distinct value."""
-    return per_value(column, lambda texts: texts.str.strip_chars().str.to_lowercase(), pl.String)
 
 
 def sum_of(*columns: str) -> pl.Expr:

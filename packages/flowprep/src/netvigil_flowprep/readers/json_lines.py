@@ -1,4 +1,4 @@
-"""Blocks of JSON lines as polars frames: fast where they are whole, line by line where they are broken."""
+"""Blocks of JSON lines as polars frames: fast where they are whole, by line where one is broken."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from netvigil_flowprep.tally import Tally
 
-Schema = Mapping[str, type[pl.DataType] | pl.DataType]
+Kind = DataTypeClass | pl.DataType
+Schema = Mapping[str, Kind]
+LOOKED_AT = 20  # lines: broken ones at the start hide nothing, other events at most a little
 _SMALL = 1 << 15  # bytes: below this, Python reads the lines of a block that has a broken one
 
 
@@ -66,6 +69,12 @@ class JsonLines:
         return frame.with_columns(pl.Series("row", [row for row, _ in kept], dtype=pl.Int64))
 
 
+def keys_of(head: bytes) -> set[str]:
+    """Return the keys in those of a file's first lines that are JSON objects."""
+    lines = head.split(b"\n", LOOKED_AT)[:LOOKED_AT]
+    return {key for line in lines for key in _object(line) or ()}
+
+
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(line.decode(errors="replace"))
@@ -74,11 +83,9 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _texts_of(schema: Schema) -> dict[str, pl.DataType | type[pl.DataType]]:
+def _texts_of(schema: Schema) -> dict[str, Kind]:
     return {
-        name: pl.Struct(_texts_of({f.name: f.dtype for f in kind.fields}))
-        if isinstance(kind, pl.Struct)
-        else pl.String
+        name: pl.Struct(_texts_of(kind.to_schema())) if isinstance(kind, pl.Struct) else pl.String()
         for name, kind in schema.items()
     }
 
@@ -87,10 +94,9 @@ def _texts(found: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     return {name: _text(found.get(name), kind) for name, kind in schema.items()}
 
 
-def _text(value: Any, kind: type[pl.DataType] | pl.DataType) -> Any:
+def _text(value: Any, kind: Kind) -> Any:
     if isinstance(kind, pl.Struct):
-        inner = {f.name: f.dtype for f in kind.fields}
-        return _texts(value if isinstance(value, dict) else {}, inner)
+        return _texts(value if isinstance(value, dict) else {}, kind.to_schema())
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value)

@@ -109,4 +109,7 @@ def disagreement(frame: pl.DataFrame, names: Sequence[str]) -> str | None:
 
 
 def _fields(line: str, separator: str) -> list[str]:
-    return next(csv.reader(io.StringIO(line), delimiter=separator), [])
+    try:
+        return next(csv.reader(io.StringIO(line), delimiter=separator), [])
+    except csv.Error:  # a lone carriage return, an endless field: no header of any dialect
+        return []

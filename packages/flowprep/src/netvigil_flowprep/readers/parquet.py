@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from netvigil.errors import SourceError
 from netvigil_flowprep.readers.dialect import Dialect
-from netvigil_flowprep.readers.layout import distinct_slugs
+from netvigil_flowprep.readers.layout import Header, distinct_slugs
 from netvigil_flowprep.readers.parsing import DataType, Layout
 from netvigil_flowprep.readers.plan import Plan, frame_plan
 
@@ -33,7 +33,8 @@ def parquet_plan(path: Path, dialect: Dialect, config: Any) -> Plan | None:
     except (pa.ArrowException, OSError) as error:
         msg = "The source is no readable Parquet file."
         raise SourceError(msg, where=f"{path}: {error}", do="Export it again.") from error
-    names = distinct_slugs(schema.names)
+    header = Header(tuple(schema.names), distinct_slugs(schema.names), ",", 0)
+    names = (dialect.rename_header(header) if dialect.rename_header else header).names
     types = {
         name: dialect.types.get(name, _type(field.type))
         for name, field in zip(names, schema, strict=True)
@@ -46,7 +47,7 @@ def parquet_frames(plan: Plan, batch_rows: int) -> Iterator[tuple[pl.DataFrame, 
     """Yield the file's rows as raw frames with `row`, and how many rows each has."""
     names = plan.source_names or {}
     used = {root for expr in plan.outputs.values() for root in expr.meta.root_names()}
-    checks = [*plan.rejects.values(), *plan.repairs.values()]
+    checks = [*plan.rejects.values(), *plan.repairs.values(), *plan.prepare.values()]
     used |= {root for expr in checks for root in expr.meta.root_names()}
     wanted = [name for name in plan.layout.types if name in used]
     row = 0

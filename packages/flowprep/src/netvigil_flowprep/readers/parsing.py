@@ -162,7 +162,7 @@ def _drop_headers(frame: pl.DataFrame, layout: Layout, tally: Tally) -> pl.DataF
 def _convert(frame: pl.DataFrame, layout: Layout, tally: Tally) -> pl.DataFrame:
     numeric = {name: dtype for name, dtype in layout.types.items() if dtype != pl.String}
     stripped = frame.with_columns(
-        pl.col(name).str.strip_chars().replace("", None) for name in numeric
+        pl.col(name).str.strip_chars().replace(["", "-"], None) for name in numeric
     )
     typed = stripped.with_columns(_number(name, dtype) for name, dtype in numeric.items())
     for name in numeric:

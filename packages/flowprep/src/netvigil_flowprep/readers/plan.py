@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,14 +34,16 @@ _CHECKED = ("duration_s", "fwd_packets", "bwd_packets", "fwd_bytes", "bwd_bytes"
 class Plan:
     """One file's way to canonical columns.
 
-    `outputs`: canonical, x_ and c_ names -> expressions over the layout's columns; `skip_lines`:
-    lines up to the end of the header; `source_names`: a Parquet file's own names by slug.
+    `prepare`, then `outputs`: canonical, x_ and c_ names -> expressions over the layout's columns;
+    `skip_lines`: lines up to the end of the header; `source_names`: a Parquet file's own names by
+    slug.
     """
 
     path: Path
     dialect: Dialect
     why: str
     layout: Layout
+    prepare: Mapping[str, pl.Expr]
     outputs: Mapping[str, pl.Expr]
     rejects: Mapping[str, pl.Expr]
     repairs: Mapping[str, pl.Expr]
@@ -85,7 +87,7 @@ def text_plan(head: bytes, path: Path, dialect: Dialect, config: Any) -> Plan | 
     plan = _plan(path, dialect, why, layout, categories, config)
     _check_times(plan, sample)
     lines = max(sample.count(b"\n"), 1)
-    return _with(plan, skip_lines=header.lines, line_bytes=max(len(sample) / lines, 8.0))
+    return replace(plan, skip_lines=header.lines, line_bytes=max(len(sample) / lines, 8.0))
 
 
 _MISMATCH = "The file may carry the header of another file, or a shuffled one."
@@ -96,17 +98,17 @@ def frame_plan(
 ) -> Plan | None:
     """Return the plan for a table that has types already (Parquet), or None."""
     names = frozenset(layout.types)
-    if dialect.columns or not _has_needed(names, dialect):
+    if not _has_needed(names, dialect):
         return None
     if dialect.config_for:
         config = dialect.config_for(pl.DataFrame(schema=dict(layout.types)), config)
     texts = frozenset(n for n, t in layout.types.items() if t == pl.String)
     plan = _plan(path, dialect, f"Parquet with {dialect.why}", layout, texts, config)
-    return _with(plan, source_names=source_names)
+    return replace(plan, source_names=source_names)
 
 
 class Outputs(NamedTuple):
-    """The columns that every batch of a source has, in one order, with the type of a missing one."""
+    """The columns that every batch of a source has, in one order, and the type of a missing one."""
 
     types: dict[str, type[pl.DataType]]
 
@@ -123,6 +125,7 @@ class Outputs(NamedTuple):
             if mask.any():
                 tally.lose(reason, frame["row"].filter(mask).to_numpy())
                 frame = frame.filter(~mask)
+        frame = frame.with_columns(**plan.prepare)
         for reason, is_mended in plan.repairs.items():
             mask = frame.select(is_mended.fill_null(value=False)).to_series()
             tally.repair(reason, frame["row"].filter(mask).to_numpy())
@@ -141,11 +144,10 @@ def _header(head: bytes, dialect: Dialect) -> tuple[Header, str] | None:
     header = header_of(head, dialect.separators, comment=dialect.comment)
     if header is None:
         return None
-    if dialect.columns:
-        return _headerless(header, dialect)
-    if dialect.rename_header:
-        header = dialect.rename_header(header)
-    return (header, dialect.why) if _has_needed(frozenset(header.names), dialect) else None
+    named = dialect.rename_header(header) if dialect.rename_header else header
+    if _has_needed(frozenset(named.names), dialect):
+        return named, dialect.why
+    return _headerless(header, dialect)
 
 
 def _headerless(header: Header, dialect: Dialect) -> tuple[Header, str] | None:
@@ -154,7 +156,8 @@ def _headerless(header: Header, dialect: Dialect) -> tuple[Header, str] | None:
         if len(fields) == len(columns) and dialect.fits and dialect.fits(fields):
             names = distinct_slugs(columns)
             before = header.lines - 1  # the line that was taken for a header is a row
-            return Header((), names, header.separator, before), f"no header, {dialect.why}"
+            why = f"no header, but {len(columns)} fields that fit {dialect.name}"
+            return Header((), names, header.separator, before), why
     return None
 
 
@@ -172,6 +175,8 @@ def _plan(
     have = frozenset(layout.types)
     derived = dict(dialect.derive(have, config))
     used = {root for expr in derived.values() for root in expr.meta.root_names()}
+    prepare = dialect.prepare(config) if callable(dialect.prepare) else dialect.prepare
+    used |= {root for expr in prepare.values() for root in expr.meta.root_names()}
     outputs = derived
     for name, dtype in layout.types.items():
         if name in used or name in dialect.drop or LABEL_LIKE.search(name):
@@ -186,10 +191,11 @@ def _plan(
         dialect=dialect,
         why=why,
         layout=layout,
+        prepare=prepare,
         outputs=outputs,
-        rejects=dialect.rejects(have, config) if dialect.rejects else {},
+        rejects=dialect.rejects,
         repairs=dialect.repairs(have, config) if dialect.repairs else {},
-        info=dialect.info(have, config),
+        info=dialect.info(have, config) if callable(dialect.info) else dialect.info,
     )
 
 
@@ -198,9 +204,11 @@ def _check_times(plan: Plan, sample: bytes) -> None:
         return
     block = Block(sample, has_quotes=True)
     frame, _ = parse(block, plan.layout, 0, Tally(""))
-    texts = frame.select(plan.outputs["start_us"].alias("start_us"))["start_us"]
+    texts = frame.with_columns(**plan.prepare).select(start=plan.outputs["start_us"])["start"]
     if frame.height and texts.null_count() * 2 > frame.height:
-        source = plan.outputs["start_us"].meta.root_names()[0]
+        roots = [root for expr in plan.prepare.values() for root in expr.meta.root_names()]
+        roots += plan.outputs["start_us"].meta.root_names()
+        source = next(root for root in roots if root in plan.layout.types)
         msg = f"The header is '{plan.dialect.name}', but '{source}' holds no times it knows."
         first = escape(str(frame[source][0]))
         raise SourceError(msg, where=f"{plan.path}: '{first}'", do=_MISMATCH)
@@ -222,9 +230,3 @@ def _null_type(name: str) -> type[pl.DataType]:
     if name in {"start_us", "end_us"}:
         return pl.Int64
     return numeric_type(name) or pl.String
-
-
-def _with(plan: Plan, **changes: Any) -> Plan:
-    from dataclasses import replace
-
-    return replace(plan, **changes)

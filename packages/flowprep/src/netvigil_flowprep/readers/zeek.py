@@ -7,23 +7,25 @@ TAB field are understood. What a field becomes stands in `zeek_fields`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from netvigil.contracts import FlowBatch, FlowInfo
+from netvigil.contracts.flows import ReadReport
 from netvigil.errors import SourceError
 from netvigil.parts import NoConfig
 from netvigil.protocols import SourceHead
 from netvigil_flowprep.blocks import TextFile
 from netvigil_flowprep.canonical import to_batch
-from netvigil_flowprep.readers.json_lines import JsonLines
-from netvigil_flowprep.readers.zeek_fields import TYPES, to_canonical
-from netvigil_flowprep.readers.zeek_text import Header, ZeekText, csv_header, header_of
+from netvigil_flowprep.readers.json_lines import JsonLines, keys_of
+from netvigil_flowprep.readers.zeek_fields import LABELS, TYPES, to_canonical
+from netvigil_flowprep.readers.zeek_text import ZeekText, csv_header, header_of
 from netvigil_flowprep.tally import Tally, escape
+from netvigil_flowprep.turns import Turn, closing, in_turn
 
 INFO = FlowInfo("zeek", time_basis="clock", bytes_layer="ip", direction="bi")
 CONN = re.compile(r"^conn(\..+)?\.log(\..+)?$")
@@ -73,20 +75,12 @@ def form_of(head: bytes) -> str | None:
         is_conn = header is not None and {"id.orig_h", "conn_state"} <= set(header.fields)
         return "Zeek's #fields line has id.orig_h and conn_state" if is_conn else None
     if lines[0].startswith("{"):
-        keys = _keys(lines[0])
+        keys = keys_of(head)
         is_conn = "id.orig_h" in keys and bool(keys & {"conn_state", "orig_pkts"})
-        return "the first JSON object has id.orig_h and conn_state or orig_pkts" if is_conn else None
+        return "JSON objects with id.orig_h and conn_state or orig_pkts" if is_conn else None
     if {"ts", "id.orig_h", "conn_state"} <= set(csv_header(lines[0]).fields):
         return "the comma-separated header has ts, id.orig_h and conn_state"
     return None
-
-
-def _keys(line: str) -> set[str]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return set()
-    return set(found) if isinstance(found, dict) else set()
 
 
 def _file(turn: Turn, *, batch_rows: int) -> Iterator[FlowBatch]:
@@ -95,7 +89,7 @@ def _file(turn: Turn, *, batch_rows: int) -> Iterator[FlowBatch]:
 
     def batches() -> Iterator[FlowBatch]:
         for frame in _frames(text, turn, tally, batch_rows):
-            for piece in frame.iter_slices(batch_rows):
+            for piece in frame.iter_slices(batch_rows) if frame.height else (frame,):
                 yield _batch(piece, turn, tally)
 
     def damage() -> ReadReport:
@@ -106,15 +100,25 @@ def _file(turn: Turn, *, batch_rows: int) -> Iterator[FlowBatch]:
     return closing(batches(), damage)
 
 
+def _batch(frame: pl.DataFrame, turn: Turn, tally: Tally) -> FlowBatch:
+    return to_batch(
+        to_canonical(frame),
+        INFO,
+        source_file=turn.file.name,
+        first_row=turn.first_row,
+        tally=tally,
+    )
+
+
 def _frames(text: TextFile, turn: Turn, tally: Tally, batch_rows: int) -> Iterator[pl.DataFrame]:
-    """Yield the rows in Zeek's field names, and an empty frame at the end."""
+    """Yield the rows in Zeek's field names; an empty frame where there are none."""
     parser = _parser(text, tally)
     for block in text.lines(min(max(batch_rows * _LINE_BYTES, _BLOCK[0]), _BLOCK[1])):
         for frame in parser.frames(block):
             turn.rows = parser.lines
             yield frame
-        turn.rows = parser.lines
-    yield pl.DataFrame(schema={"row": pl.Int64})
+    if not parser.lines:
+        yield pl.DataFrame(schema={"row": pl.Int64})
 
 
 def _parser(text: TextFile, tally: Tally) -> JsonLines | ZeekText:
@@ -124,8 +128,13 @@ def _parser(text: TextFile, tally: Tally) -> JsonLines | ZeekText:
     if first.startswith("#"):
         return ZeekText(where, tally)
     if first.startswith("{"):
-        iso = re.search(rb'"ts"\s*:\s*"', head) is not None
-        return JsonLines(TYPES | ({"ts": pl.String} if iso else {}), tally)
+        if form_of(head) is None:
+            msg = "These JSON lines are no conn log of Zeek."
+            raise SourceError(msg, where=where, do=_DO)
+        types = {n: t for n, t in TYPES.items() if n not in LABELS or f'"{n}"'.encode() in head}
+        if re.search(rb'"ts"\s*:\s*"', head):
+            types["ts"] = pl.String
+        return JsonLines(types, tally)
     header = csv_header(first)
     if "id.orig_h" not in header.fields:
         msg = "This is no conn log of Zeek: neither # lines, nor JSON, nor a header with id.orig_h."

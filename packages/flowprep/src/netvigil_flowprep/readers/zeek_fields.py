@@ -1,8 +1,8 @@
 """Zeek's conn fields as canonical columns, whatever form of the log they came from.
 
-`orig` is forward. Byte counters are of IP packets (`orig_ip_bytes`); `orig_bytes`, which are payload,
-become `x_fwd_payload_bytes`. A connection of one packet has no duration: it ends when it starts. Zeek
-calls ICMPv6 `icmp` too; the address tells them apart, and ICMP's ports are its type and code.
+`orig` is forward. Byte counters are of IP packets (`orig_ip_bytes`); `orig_bytes`, which are
+payload, become `x_fwd_payload_bytes`. A connection of one packet has no duration: it ends when it
+starts. Zeek calls ICMPv6 `icmp` too; the address tells them apart. ICMP's ports are type and code.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ TYPES: dict[str, type[pl.DataType]] = {
     "detailed-label": pl.String,
 }
 """The fields that are read; others (tunnels, MAC addresses, countries, VLANs) are left out."""
+LABELS = {"label": "label", "detailed-label": "attack", "detailedlabel": "attack"}
 NEEDED = ("ts", "id.orig_h", "id.resp_h", "proto")
 
 UNSET = ("-", "(empty)")
@@ -55,7 +56,7 @@ _MILLIS = 1e11  # a time above this is in milliseconds: as seconds it would lie 
 ISO_OFFSETS = ("%Y-%m-%dT%H:%M:%S%.fZ", "%Y-%m-%dT%H:%M:%S%.f%z", *ISO)
 _LETTERS = {"S": "S", "H": "SA", "A": "A", "D": "P", "F": "F", "R": "R"}
 """Zeek's history letters with the TCP flags they stand for: data is taken for PSH, as most data is.
-Upper case is the originator; other letters (bad checksum, retransmission, ...) say nothing of flags."""
+Upper case is the originator; other letters (bad checksum, retransmission, ...) tell no flags."""
 
 
 def to_canonical(frame: pl.DataFrame) -> pl.DataFrame:
@@ -148,18 +149,10 @@ def _truth(name: str) -> pl.Expr:
 
 
 def _labels(frame: pl.DataFrame) -> list[pl.Expr]:
-    found = [
-        (target, source)
-        for target, source in (
-            ("label", "label"),
-            ("attack", "detailedlabel"),
-            ("attack", "detailed-label"),
-        )
-        if source in frame.columns
-    ]
+    found = {target: source for source, target in LABELS.items() if source in frame.columns}
     return [
         pl.when(~pl.col(source).str.strip_chars().is_in([*UNSET, ""]))
         .then(pl.col(source).str.strip_chars())
         .alias(target)
-        for target, source in found
+        for target, source in found.items()
     ]

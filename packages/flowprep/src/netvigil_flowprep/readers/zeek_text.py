@@ -1,4 +1,4 @@
-"""Zeek's own log form (TSV with `#` lines) and the same fields as CSV: blocks of lines to frames."""
+"""Zeek's own log form (TSV with `#` lines), or its fields as CSV: blocks of lines to frames."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _SMALL = 1 << 15  # bytes: below this, Python reads the lines of a block that ha
 
 @dataclass(frozen=True)
 class Header:
-    """What the lines before the rows say. `fields` are the columns by place; the last may be several.
+    """What the lines before the rows say: `fields` are the columns by place.
 
-    IoT-23 appended two values to the last one with runs of spaces, in the header too: `packed`.
+    IoT-23 appended two values to the last one with runs of spaces, and so in the header: `packed`.
     """
 
     fields: tuple[str, ...]
@@ -53,6 +53,8 @@ class Header:
 class ZeekText:
     """Parses the blocks of one file in turn; header lines may come again, as in joined logs.
 
+    `header` is given for a CSV, whose first line is its header.
+
     Lines with another number of fields are counted in `tally` as read and rejected.
     """
 
@@ -61,11 +63,13 @@ class ZeekText:
         self.lines = 0
         """Data lines so far, blank ones left out; also the `row` of the next one."""
         self._comments: list[str] = []
+        self._at_header = header is not None
 
     def frames(self, block: bytes) -> Iterator[pl.DataFrame]:
         """Yield the rows of a block of whole lines in Zeek's field names, with their `row`."""
-        place = 0
         block = block.replace(b"\r\n", b"\n") if b"\r\n" in block else block
+        # A CSV begins with the header that `header` was read from.
+        place, self._at_header = (block.find(b"\n") + 1 if self._at_header else 0), False
         while place < len(block):
             end = block.find(b"\n", place) + 1
             line = block[place:end].strip()

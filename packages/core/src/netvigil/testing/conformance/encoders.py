@@ -1,4 +1,4 @@
-"""What an encoder owes: each flow once, in order, the same whatever the order, the batch or the hour."""
+"""What an encoder owes: each flow once, whatever the order, the batch or the hour."""
 
 from __future__ import annotations
 
@@ -43,7 +43,11 @@ def emits_what_it_says(subject: Subject) -> None:
     has = {"embedding"} if result.embedding is not None else set()
     has |= {"terms"} if result.terms else set()
     declared = set(getattr(subject.part, "emits", ()))
-    subject.require(has == declared, "`emits` is true.", found=f"Declared {sorted(declared)}, emitted {sorted(has)}.")
+    subject.require(
+        has == declared,
+        "`emits` is true.",
+        found=f"Declared {sorted(declared)}, emitted {sorted(has)}.",
+    )
 
 
 def order_of_flows_is_irrelevant(subject: Subject) -> None:
@@ -68,21 +72,24 @@ def batches_of_windows_are_irrelevant(subject: Subject) -> None:
         made.encode(probe),
         EncodedFlows.concat(alone),
         "a window's encoding does not depend on the windows beside it.",
-        "Keep windows apart (flow_ptr, node_ptr); no batch norm in train mode, no shared host state.",
+        "Keep windows apart (flow_ptr, node_ptr); no batch norm in train mode, no shared host "
+        "state.",
     )
 
 
 def odd_windows(subject: Subject) -> None:
-    """A window without flows, with one flow, with a host that talks to itself, and no window at all."""
+    """Windows without flows, with one flow, with a self-loop, and no window at all are fine."""
     made, probe = _fitted(subject), windows(3, seed=8, schema=_schema(subject))
     one_self_loop, empty = probe[0:1], probe[1:2]
-    subject.require(len(made.encode(one_self_loop)) == 1, "one flow of a host with itself is encoded.")
+    subject.require(
+        len(made.encode(one_self_loop)) == 1, "one flow of a host with itself is encoded."
+    )
     for words, none in (("a window without flows", empty), ("no window", probe[0:0])):
         subject.require(len(made.encode(none)) == 0, f"{words} gives an encoding of no flows.")
 
 
 def one_shot_iterator_is_refused(subject: Subject) -> None:
-    """An encoder that passes over its windows many times refuses an iterator that can be walked once."""
+    """An encoder that passes over its windows many times refuses a one-shot iterator."""
     if getattr(subject.part, "passes", "many") != "many":
         return
     try:
@@ -98,7 +105,7 @@ def one_shot_iterator_is_refused(subject: Subject) -> None:
 
 
 def torch_is_left_tidy(subject: Subject) -> None:
-    """After `fit` and `encode`, networks are in eval mode and the global gradient switch is as before."""
+    """After use, networks are in eval mode and the global gradient switch is as before."""
     torch = sys.modules.get("torch")
     if torch is None:
         return
@@ -162,7 +169,9 @@ def _arrays(result: EncodedFlows) -> dict[str, NDArray[Any]]:
 def _require_alike(
     subject: Subject, left: EncodedFlows, right: EncodedFlows, rule: str, mend: str
 ) -> None:
-    subject.require(np.array_equal(left.flow_id, right.flow_id), rule, found="The flows differ.", mend=mend)
+    subject.require(
+        np.array_equal(left.flow_id, right.flow_id), rule, found="The flows differ.", mend=mend
+    )
     for name, array in _arrays(left).items():
         spread = float(np.ptp(array)) or 1.0
         off = float(np.abs(array - _arrays(right)[name]).max(initial=0.0)) / spread

@@ -1,4 +1,4 @@
-"""`Check`: one rule of a contract, with an id for pytest, that any part of its kind can be held to."""
+"""`Check`: one rule of a contract, with an id for pytest, for any part of its kind."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from netvigil.parts import Part, PartConfig
 
 
 class RuleBroken(AssertionError):  # noqa: N818 - reads as what happened, like AssertionError itself
-    """A part breaks a rule of its contract. Says which part, which rule, what was found, how to mend it."""
+    """A part breaks a rule of its contract: which one, what was found, how to mend it."""
 
 
 @dataclass(frozen=True)
 class Given:
     """What a check may be told about a part, where the built-in inputs do not suit it.
 
-    `config` are the part's settings, as its config model or plain values; `source` a file or folder in a
-    reader's dialect; `flows` and `inline` what a labeller knows the truth of; `dim` and `terms` the
-    width of the embedding and the names of the error terms that a scorer is given; `promised` the largest
-    share of the calibration flows that a threshold may flag.
+    `config` are the part's settings, as its config model or plain values; `source` a file or folder
+    in a reader's dialect; `flows` and `inline` what a labeller knows the truth of; `dim` and
+    `terms` the width of the embedding and the names of the error terms that a scorer is given;
+    `promised` the largest share of the calibration flows that a threshold may flag.
     """
 
     config: PartConfig | Mapping[str, Any] | None = None
@@ -102,7 +102,7 @@ class Check:
 
 
 def checks(kind: type[Part[Any]], *rules: Callable[[Subject], None]) -> tuple[Check, ...]:
-    """Make checks of functions: the id is the function's name, the rule the first line of its docstring."""
+    """Make checks of functions: the name becomes the id, the docstring's first line the rule."""
     return tuple(
         Check(kind, rule.__name__.replace("_", "-"), (rule.__doc__ or "").splitlines()[0], rule)
         for rule in rules

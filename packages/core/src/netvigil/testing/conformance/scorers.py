@@ -1,4 +1,4 @@
-"""What a scorer owes: one finite score per flow, higher where stranger, whoever else is in the batch."""
+"""What a scorer owes: one finite score per flow, higher where stranger, alone or not."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ CLOSE = 1e-5  # of the scores' spread: what float32 sums in another order may di
 
 
 def finite_and_in_order(subject: Subject) -> None:
-    """One finite float64 score per flow, with the flows and windows of the encoding, in their order."""
+    """One finite float64 score per flow, with the flows and windows of the encoding in order."""
     probe = _probe(subject).encoded
     table = _fitted(subject).score(probe)
-    subject.require(isinstance(table, ScoreTable), "`score` returns a ScoreTable.", found=str(type(table)))
+    subject.require(
+        isinstance(table, ScoreTable), "`score` returns a ScoreTable.", found=str(type(table))
+    )
     for name in ("flow_id", "window_start"):
         subject.require(
             np.array_equal(getattr(table, name), getattr(probe, name)),
@@ -29,7 +31,9 @@ def finite_and_in_order(subject: Subject) -> None:
             mend=f"Pass encoded.{name} on to ScoreTable.",
         )
     subject.require(
-        table.score.dtype == np.float64, "scores are float64.", found=f"They are {table.score.dtype}."
+        table.score.dtype == np.float64,
+        "scores are float64.",
+        found=f"They are {table.score.dtype}.",
     )
 
 
@@ -42,12 +46,13 @@ def outliers_score_higher(subject: Subject) -> None:
         ahead > 0.9,
         "flows far from all training flows score higher than usual ones.",
         found=f"An outlier scores higher than a usual flow with probability {ahead:.2f}.",
-        mend="Flip the sign at the edge: scikit-learn's score_samples is higher where *more* usual.",
+        mend="Flip the sign at the edge: scikit-learn's score_samples is higher where *more* "
+        "usual.",
     )
 
 
 def companions_do_not_matter(subject: Subject) -> None:
-    """A flow's score does not depend on which other flows come with it, unless the part is transductive."""
+    """A flow's score does not depend on which others come with it, unless `transductive`."""
     if getattr(subject.part, "transductive", False):
         return
     scorer, planted = _fitted(subject), _probe(subject)
@@ -75,7 +80,9 @@ def no_flows_no_scores(subject: Subject) -> None:
     """An encoding without flows gives an empty table."""
     probe = _probe(subject).encoded.take(np.empty(0, np.int64))
     table = _fitted(subject).score(probe)
-    subject.require(len(table) == 0, "no flows in, no scores out.", mend="Return early on an empty encoding.")
+    subject.require(
+        len(table) == 0, "no flows in, no scores out.", mend="Return early on an empty encoding."
+    )
 
 
 def auroc(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:

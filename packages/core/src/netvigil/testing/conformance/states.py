@@ -1,4 +1,4 @@
-"""A state's way through a bundle, in memory: safetensors, JSON, skops with the listed types only."""
+"""A state's way through a bundle, in memory: safetensors, JSON, skops with listed types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netvigil.testing.conformance.rules import Subject
 
 
 def revived(subject: Subject, state: State) -> State:
-    """Return the state as a bundle would give it back; a state that a bundle cannot carry is a broken rule."""
+    """Return the state as a bundle would give it back; what it cannot carry breaks a rule."""
     from safetensors.numpy import load, save
 
     for name, array in state.arrays.items():
@@ -19,7 +19,8 @@ def revived(subject: Subject, state: State) -> State:
             isinstance(array, np.ndarray) and array.dtype.kind in "biuf",
             "`State.arrays` holds arrays of numbers or truth values.",
             found=f"'{name}' is {getattr(array, 'dtype', type(array).__name__)}.",
-            mend="Put text and settings into `State.values`, fitted models into `State.estimators`.",
+            mend="Put text and settings into `State.values`, fitted models into "
+            "`State.estimators`.",
         )
     arrays = load(save({k: np.ascontiguousarray(a) for k, a in state.arrays.items()}))
     return State(arrays, _json(subject, state), _estimators(subject, state))
@@ -27,12 +28,16 @@ def revived(subject: Subject, state: State) -> State:
 
 def _json(subject: Subject, state: State) -> dict[str, object]:
     rule = "`State.values` is plain JSON."
-    mend = "Use str, int, float, bool, None, lists and dicts with string keys; arrays go to `arrays`."
+    mend = (
+        "Use str, int, float, bool, None, lists and dicts with string keys; arrays go to `arrays`."
+    )
     try:
         back = json.loads(json.dumps(dict(state.values)))
     except (TypeError, ValueError) as error:
         subject.require(fine=False, rule=rule, found=str(error), mend=mend)
-    subject.require(back == dict(state.values), rule, found=f"{state.values} came back as {back}.", mend=mend)
+    subject.require(
+        back == dict(state.values), rule, found=f"{state.values} came back as {back}.", mend=mend
+    )
     return dict(back)
 
 

@@ -1,0 +1,126 @@
+"""This package's micro-benchmarks, one per room, on seeded synthetic traffic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from netvigil.contracts import FlowFeatures, FlowTable
+from netvigil.features import extract, select_features
+from netvigil.parts import NoConfig
+from netvigil.testing.synthetic import traffic
+from netvigil_flowprep.graphs.flow_host import FlowHost, FlowHostConfig
+from netvigil_flowprep.join import join
+from netvigil_flowprep.labellers.config import GroundTruthConfig
+from netvigil_flowprep.labellers.ground_truth import GroundTruth
+from netvigil_flowprep.transforms.categories import Categories, CategoriesConfig
+from netvigil_flowprep.transforms.clean import Clean, CleanConfig
+from netvigil_flowprep.transforms.log1p import Log1p
+from netvigil_flowprep.transforms.robust_scale import RobustScale, RobustScaleConfig
+
+
+def _features(flows: FlowTable) -> FlowFeatures:
+    contract = select_features(flows.table.column_names, flows.category_names)
+    return extract(flows, contract)
+
+
+class TransformDefault:
+    """The default transforms, fitted before."""
+
+    def __init__(self, config: NoConfig) -> None:
+        self.config = config
+        self.chain = (
+            Clean(CleanConfig()),
+            Log1p(NoConfig()),
+            RobustScale(RobustScaleConfig()),
+            Categories(CategoriesConfig()),
+        )
+
+    def setup(self, flows: int, *, seed: int) -> FlowFeatures:
+        """Make features and fit each transform on what the one before gives."""
+        features = fed = _features(traffic(flows, seed=seed).flows)
+        for transform in self.chain:
+            fed = transform.fit(fed, seed=seed).transform(fed)
+        return features
+
+    def run(self, prepared: FlowFeatures) -> int:
+        """Transform them."""
+        for transform in self.chain:
+            prepared = transform.transform(prepared)
+        return len(prepared)
+
+
+class BuildFlowHost:
+    """Flows to windows of hosts and flows."""
+
+    def __init__(self, config: NoConfig) -> None:
+        self.config = config
+        self._builder = FlowHost(FlowHostConfig())
+
+    def setup(self, flows: int, *, seed: int) -> tuple[FlowTable, FlowFeatures]:
+        """Make flows with transformed features."""
+        chain = TransformDefault(self.config)
+        features = chain.setup(flows, seed=seed)
+        for transform in chain.chain:
+            features = transform.transform(features)
+        return traffic(flows, seed=seed).flows, features
+
+    def run(self, prepared: tuple[FlowTable, FlowFeatures]) -> int:
+        """Build them."""
+        flows, features = prepared
+        window = self._builder.window_of(flows, first_row=0)
+        return len(self._builder.build(flows, features, window).flow_id)
+
+
+@dataclass
+class Truth:
+    """Flows, the labeller that knows a tenth of them, and the folder of its table."""
+
+    flows: FlowTable
+    labeller: GroundTruth
+    folder: TemporaryDirectory[str] = field(repr=False)
+
+
+class LabelGroundTruth:
+    """Flows against a table with a tenth as many rows."""
+
+    def __init__(self, config: NoConfig) -> None:
+        self.config = config
+
+    def setup(self, flows: int, *, seed: int) -> Truth:
+        """Write a tenth of the flows down as truth."""
+        made = traffic(flows, seed=seed).flows
+        folder = TemporaryDirectory()
+        path = Path(folder.name) / "truth.parquet"
+        columns = ["src_ip", "src_port", "dst_ip", "dst_port", "protocol", "start", "end"]
+        pl.DataFrame(made.table.select(columns)).gather_every(10).write_parquet(path)
+        return Truth(made, GroundTruth(GroundTruthConfig(truth=path)), folder)
+
+    def run(self, prepared: Truth) -> int:
+        """Label them."""
+        prepared.labeller.label(prepared.flows, None)
+        return len(prepared.flows)
+
+
+class JoinPieces:
+    """Pieces of conversations into flows."""
+
+    def __init__(self, config: NoConfig) -> None:
+        self.config = config
+
+    def setup(self, flows: int, *, seed: int) -> FlowTable:
+        """Make flows of which many share their endpoints."""
+        made = traffic(flows, seed=seed).flows
+        few = pa.array((np.arange(flows) % 7).astype(np.uint16))
+        place = made.table.schema.get_field_index("src_port")
+        return FlowTable(made.table.set_column(place, "src_port", few), made.info)
+
+    def run(self, prepared: FlowTable) -> int:
+        """Join them."""
+        join(prepared, timeout_s=60)
+        return len(prepared)
