@@ -32,6 +32,7 @@ from netvigil.contracts.flows import TEXT, TIMESTAMP
 from netvigil.errors import ContractError, IncompatiblePartsError, NotFittedError, SourceError
 from netvigil.plugins import Plugins, load_plugins
 from netvigil.protocols import Calibration, SourceHead, State
+from netvigil.store import FlowStore
 
 HEADER = ("start_us", "end_us", "src", "dst", "sport", "dport", "packets", "bytes", "x_a", "x_b")
 EPOCH_US = 1_772_000_000_000_000
@@ -701,3 +702,12 @@ def settings(source: Path, **sections: Mapping[str, Any]) -> dict[str, Any]:
 def experiment(source: Path, **sections: Mapping[str, Any]) -> Experiment:
     """Return a checked experiment, see `settings`."""
     return parse_experiment(settings(source, **sections), base=source.parent)
+
+
+def write_store(path: Path, *tables: FlowTable, inline: pa.Table | None = None) -> FlowStore:
+    """Write flow tables as the batches of one source; the first one brings the label text."""
+    batches = [
+        FlowBatch(flows, ReadReport(read=len(flows)), inline if i == 0 else None)
+        for i, flows in enumerate(tables)
+    ]
+    return FlowStore.write(iter(batches), path)

@@ -122,7 +122,9 @@ class ByRowNumber(Plain):
 
     def build(self, flows, features, window):
         graphs = super().build(flows, features, window)
-        return replace(graphs, flow_x=graphs.flow_x + np.arange(len(flows), dtype=np.float32)[:, None])
+        return replace(
+            graphs, flow_x=graphs.flow_x + np.arange(len(flows), dtype=np.float32)[:, None]
+        )
 
 
 class SwapsEnds(Plain):

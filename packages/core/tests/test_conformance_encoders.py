@@ -33,7 +33,10 @@ class Neighbours:
             raise NotFittedError("fit first")
         x = windows.flow_x - self.mean_
         rows, _ = windows.node_rows()
-        sums, counts = np.zeros((len(windows.node_key), x.shape[1])), np.zeros(len(windows.node_key))
+        sums, counts = (
+            np.zeros((len(windows.node_key), x.shape[1])),
+            np.zeros(len(windows.node_key)),
+        )
         np.add.at(sums, rows, x)
         np.add.at(counts, rows, 1)
         near = (sums / np.maximum(counts, 1)[:, None])[rows]

@@ -29,7 +29,9 @@ ROWS = 60
 def source(tmp_path):
     """A log of one JSON pair per line, three of them broken."""
     path = tmp_path / "pairs.log"
-    lines = [json.dumps({"at": i, "from": f"10.0.0.{i % 7}", "bad": i % 5 == 0}) for i in range(ROWS)]
+    lines = [
+        json.dumps({"at": i, "from": f"10.0.0.{i % 7}", "bad": i % 5 == 0}) for i in range(ROWS)
+    ]
     lines[10] = lines[20] = lines[59] = "{broken"
     path.write_text("#pairs\n" + "\n".join(lines) + "\n")
     return path
@@ -79,7 +81,9 @@ class Pairs:
 
     def inline(self, rows, ids):
         words = ["attack" if row["bad"] else "benign" for row in rows]
-        return pa.table({"flow_id": pa.array(ids, pa.int64()), "label": pa.array(words, pa.string())})
+        return pa.table(
+            {"flow_id": pa.array(ids, pa.int64()), "label": pa.array(words, pa.string())}
+        )
 
 
 class ClaimsEverything(Pairs):

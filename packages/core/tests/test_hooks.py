@@ -114,7 +114,9 @@ def test_specs_parts_and_protocols_agree():
     """Adding a hook touches the spec, the part and the protocol; none may be forgotten."""
     assert sorted(HOOKS) == specified()
     assert set(hookspecs.__all__) == {*specified(), "hookimpl", "hookspec"}
-    kinds = [k for k in vars(parts).values() if inspect.isclass(k) and k.__module__ == "netvigil.parts"]
+    kinds = [
+        k for k in vars(parts).values() if inspect.isclass(k) and k.__module__ == "netvigil.parts"
+    ]
     kinds = [k for k in kinds if issubclass(k, parts.Part) and k is not parts.Part]
     assert set(HOOKS.values()) == set(kinds)
     for kind in kinds:

@@ -202,13 +202,17 @@ def test_attack_and_benign_features_overlap(capture):
     x = np.stack([column(flows, n).astype(float) for n in flows.feature_names], axis=1)
     for kind in KINDS:
         mine = x[truth.attack == kind]
-        inside = (mine >= x[~truth.is_attack].min(axis=0)) & (mine <= x[~truth.is_attack].max(axis=0))
+        inside = (mine >= x[~truth.is_attack].min(axis=0)) & (
+            mine <= x[~truth.is_attack].max(axis=0)
+        )
         assert inside.mean() > 0.99
 
 
 def test_sizes_have_heavy_tails_and_the_day_a_rhythm():
     flows, _ = traffic(40_000, seed=6, duration_s=86_400, attack_share=0)
-    size = np.sort(column(flows, "fwd_bytes").astype(float) + column(flows, "bwd_bytes").astype(float))
+    size = np.sort(
+        column(flows, "fwd_bytes").astype(float) + column(flows, "bwd_bytes").astype(float)
+    )
     assert size[-len(size) // 100 :].sum() > 0.5 * size.sum()
     hour = (flows.start_us // 3_600_000_000) % 24
     office, night = ((hour >= 9) & (hour < 16)).sum() / 7, (hour < 5).sum() / 5
@@ -221,7 +225,9 @@ def test_machines_keep_their_periods():
     events = plans.between(0, scenario.duration_s)
     assert len(events) == plans.total
     polls = np.flatnonzero((plans.jitter == 0.02) & (plans.count > 20))[0]
-    mine = np.sort(plans.between(0, 7_200).time[events.dst == plans.actions[plans.action_at[polls], 0]])
+    mine = np.sort(
+        plans.between(0, 7_200).time[events.dst == plans.actions[plans.action_at[polls], 0]]
+    )
     gaps = np.diff(mine)
     assert np.median(gaps) == pytest.approx(plans.period[polls], rel=0.05)
 

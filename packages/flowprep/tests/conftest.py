@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import settings
 
 from netvigil.contracts import CANONICAL, OPTIONAL, FlowInfo, FlowTable
+
+# No deadline: shared machines are slow at times. Fewer examples than Hypothesis' 100, for many tests.
+settings.register_profile("flowprep", deadline=None, max_examples=50)
+settings.load_profile("flowprep")
 
 MakeFlows = Callable[..., FlowTable]
 
 
 @pytest.fixture
 def make_flows() -> MakeFlows:
-    """Make a flow table of a few rows, given as mappings with times in seconds; the rest is null."""
+    """Make a flow table of a few rows: mappings with times in seconds; the rest is null."""
 
     def make(
         rows: Sequence[Mapping[str, Any]], *, clock: bool = True, direction: str = "bi"

@@ -121,9 +121,7 @@ def test_an_interface_of_another_link_type_ends_the_walk(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("link_type", "name"), [(105, "IEEE 802.11"), (276, "Linux cooked capture v2"), (65_000, "")]
 )
-def test_an_unsupported_link_type_is_named(
-    tmp_path: Path, make, link_type: int, name: str
-) -> None:
+def test_an_unsupported_link_type_is_named(tmp_path: Path, make, link_type: int, name: str) -> None:
     path = tmp_path / "c"
     path.write_bytes(make(PACKETS, link_type=link_type))
     with pytest.raises(SourceError, match=rf"link type {link_type}( \({name}\))?\.") as error:

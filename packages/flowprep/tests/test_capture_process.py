@@ -122,9 +122,7 @@ def test_a_child_that_cannot_start_is_a_broken_installation(
     assert "pip install 'netvigil-flowprep[pcap]'" in error.value.do
 
 
-def test_no_child_outlives_its_block(
-    children: Callable[..., None], tmp_path: Path
-) -> None:
+def test_no_child_outlives_its_block(children: Callable[..., None], tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     children(f"print(os.getpid(), file=open({str(pids)!r}, 'a')); batch(1); sys.stdin.read()")
     with Meters(2, stall_s=60) as meters:

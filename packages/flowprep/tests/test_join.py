@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -94,7 +95,7 @@ def test_joining_the_pieces_of_a_cut_conversation_restores_it(make_flows_once, p
     bounds = [0, *cuts, len(packets)]
     pieces = [
         _meter(packets[a:b], times[a:b], backwards=data.draw(st.booleans()) and a > 0)
-        for a, b in zip(bounds, bounds[1:], strict=False)
+        for a, b in pairwise(bounds)
     ]
     joined = join(make_flows_once(pieces), timeout_s=6).flows.table.to_pylist()
     (row,) = joined
@@ -167,8 +168,8 @@ def test_a_reversed_piece_of_a_unidirectional_source_gives_the_backward_counters
 def test_the_gap_counts_from_the_latest_end_and_must_be_below_the_timeout(make_flows):
     rows = [_piece(0, 100), _piece(10, 11), _piece(105, 106), _piece(111, 112)]
     joined = join(make_flows(rows), timeout_s=5.0)
-    assert joined.new_id.tolist() == [0, 0, 2, 2][:2] + [2, 3]
-    assert join(make_flows(rows), timeout_s=5.000001).new_id.tolist() == [0, 0, 0, 0][:3] + [0]
+    assert joined.new_id.tolist() == [0, 0, 2, 3]
+    assert join(make_flows(rows), timeout_s=5.000001).new_id.tolist() == [0, 0, 0, 0]
 
 
 def test_other_ports_protocols_and_unknown_hosts_stay_apart(make_flows):

@@ -279,10 +279,18 @@ def parse_experiment(
 
 
 def part_config(
-    config: type[BaseModel], options: Mapping[str, Any], *, where: str, base: Path
+    config: type[BaseModel],
+    options: Mapping[str, Any],
+    *,
+    where: str,
+    base: Path,
+    beside: Sequence[str] = (),
 ) -> Any:
-    """Check a part's settings against its config model; relative paths start from `base`."""
-    made = checked(config, dict(options), where=where)
+    """Check a part's settings against its config model; relative paths start from `base`.
+
+    `beside` are the section's own keys, which a misspelt setting may have meant.
+    """
+    made = checked(config, dict(options), where=where, beside=beside)
     moved = {
         name: base / value
         for name, value in made
@@ -291,7 +299,23 @@ def part_config(
     return made.model_copy(update=moved) if moved else made
 
 
-def checked(model: type[BaseModel], values: Mapping[str, Any], *, where: str) -> Any:
+def section_keys(section: str) -> tuple[str, ...]:
+    """Return the keys that a section has beside its part's settings.
+
+    Example:
+        >>> section_keys("graph"), section_keys("evaluate.also")
+        (('builder',), ())
+    """
+    field = Experiment.model_fields.get(section)
+    model = _model_of(field.annotation) if field else None
+    if model is None or not issubclass(model, ChoosingSection):
+        return ()
+    return tuple(name for name in model.model_fields if name != "options")
+
+
+def checked(
+    model: type[BaseModel], values: Mapping[str, Any], *, where: str, beside: Sequence[str] = ()
+) -> Any:
     """Validate `values`; pydantic's report becomes one error that names the key and the nearest."""
     try:
         return model.model_validate(values)
@@ -299,7 +323,7 @@ def checked(model: type[BaseModel], values: Mapping[str, Any], *, where: str) ->
         first = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise _unknown_key(model, first["loc"], where) from error
+            raise _unknown_key(model, first["loc"], where, beside) from error
         what = (
             f"'{place}' is missing."
             if first["type"] == "missing"
@@ -313,7 +337,9 @@ def checked(model: type[BaseModel], values: Mapping[str, Any], *, where: str) ->
         raise ConfigError(what.replace("Value error, ", ""), where=where, do=got) from error
 
 
-def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...], where: str) -> ConfigError:
+def _unknown_key(
+    model: type[BaseModel], loc: tuple[int | str, ...], where: str, beside: Sequence[str]
+) -> ConfigError:
     valid = list(model.model_fields)
     section = model
     for step in loc[:-1]:
@@ -324,7 +350,8 @@ def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...], where: str)
         section = inner
         valid = list(section.model_fields)
     key = str(loc[-1])
-    do = nearest(key, valid) or f"Valid keys: {', '.join(sorted(valid))}."
+    valid += beside
+    do = nearest(key, valid) or f"Valid keys: {', '.join(sorted(valid)) or 'none'}."
     return ConfigError(f"Unknown key '{'.'.join(map(str, loc))}'.", where=where, do=do)
 
 

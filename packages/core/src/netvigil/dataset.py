@@ -202,7 +202,12 @@ def _column(store: FlowStore, name: str) -> dict[str, Any]:
     use = "feature" if name.startswith(("x_", "c_")) else ""
     if use and why:
         use = f"denied as a shortcut ({why})"
-    return {"name": name, "type": str(column.type), "missing": column.null_count, "use": use}
+    kind = str(column.type)
+    if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type):
+        kind = "text"
+    elif pa.types.is_timestamp(column.type):
+        kind = "time, UTC"
+    return {"name": name, "type": kind, "missing": column.null_count, "use": use}
 
 
 def _counts(truth: Truth) -> dict[str, int]:

@@ -86,9 +86,7 @@ def _unzipped(raw: bytes) -> bytes:
 
 def _unknown(head: SourceHead, doubts: list[str], known: list[str]) -> SourceError:
     if doubts:
-        return SourceError(
-            f"The format of the source is not clear: {' '.join(doubts)}", where=str(head.path)
-        )
+        return SourceError(" ".join(doubts), where=str(head.path))
     if head.names:
         seen = f"a folder with {', '.join(map(ascii, head.names[:5]))}"
     else:

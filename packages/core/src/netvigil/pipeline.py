@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from netvigil import parts, protocols
 from netvigil.baselines import TrainCounts
-from netvigil.config import Choice, Experiment, part_config
+from netvigil.config import Choice, Experiment, part_config, section_keys
 from netvigil.contracts import EncodedFlows, FlowFeatures, FlowInfo, FlowTable, WindowGraphs
 from netvigil.errors import ConfigError, IncompatiblePartsError
 from netvigil.features import FeatureContract, extract
@@ -72,7 +72,10 @@ def choose(plugins: Plugins, kind: type[P], choice: Choice, *, section: str, bas
     """Look a part up by name and check its settings."""
     found = plugins.get(kind, choice.name)
     where = f"[{section}] {choice.name}"
-    settings = part_config(found.part.config, choice.options, where=where, base=base)
+    beside = section_keys(section)
+    settings = part_config(
+        found.part.config, choice.options, where=where, base=base, beside=beside
+    )
     return Chosen(found.part, settings, found.provider)
 
 

@@ -218,7 +218,7 @@ class _Loading:
         )
         try:
             plugin = entry.load()
-        except Exception as error:  # noqa: BLE001 - whatever a foreign module raises is its failure
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - what it raises is its failure
             self._fail(provider, f"Plugin '{entry.name}' failed at import: {_cause(error)}", error)
             return
         self.add(plugin, provider)
@@ -264,7 +264,7 @@ class _Loading:
             names = ", ".join(str(getattr(p, "name", p)) for p in found)
             sys.stderr.write(f"[plugins] {provider.name}.{hook}: {names}\n")
 
-    def _fail(self, provider: Provider, what: str, error: Exception | None = None) -> None:
+    def _fail(self, provider: Provider, what: str, error: BaseException | None = None) -> None:
         problem = PluginLoadError(
             what,
             where=f"{provider}  {provider.module}",
@@ -300,5 +300,6 @@ def _refuse_unknown_hooks(manager: pluggy.PluginManager, plugin: object) -> None
             raise PluginLoadError(msg)
 
 
-def _cause(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+def _cause(error: BaseException) -> str:
+    # On one line: pluggy says what is wrong with a signature in its second and third.
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -124,13 +124,15 @@ def _by_time(settings: config.Split, start: NDArray[np.int64], end: NDArray[np.i
 def _ranges(settings: config.Split, start: NDArray[np.int64], end: NDArray[np.int64]) -> Split:
     role = np.full(len(start), UNUSED, np.int8)
     described: dict[str, Any] = {"protocol": "ranges"}
+    taken: list[tuple[int, int]] = []
     for name, code in ROLES.items():
         pair = getattr(settings, f"{name}_range")
         low, high = (_microseconds(text, f"split.{name}_range") for text in pair)
         inside = (start >= low) & (start < high)
-        if np.any(role[inside] != UNUSED) or low >= high:
+        if low >= high or any(low < b and a < high for a, b in taken):
             msg = f"The range of the {name} part is empty or overlaps another."
             raise ConfigError(msg, where=f"split.{name}_range = {list(pair)}")
+        taken.append((low, high))
         # What learns must not see a flow that ends after its own part does.
         role[inside & ((end < high) if code != TEST else True)] = code
         described[f"{name}_range"] = list(pair)

@@ -30,11 +30,11 @@ class Truth:
 
     Shapes:
         state: int8 [flows]: 0 unknown, 1 benign, 2 attack
-        attack: int16 [flows], place in `names`; -1 where there is none
+        attack: int32 [flows], place in `names`; -1 where there is none
     """
 
     state: NDArray[np.int8]
-    attack: NDArray[np.int16]
+    attack: NDArray[np.int32]
     names: tuple[str, ...]
 
     def aligned(self, rows: NDArray[np.bool_]) -> AlignedLabels:
@@ -53,7 +53,7 @@ class Truth:
     @staticmethod
     def unknown(flows: int) -> Truth:
         """Return the truth of a source without labels."""
-        return Truth(np.zeros(flows, np.int8), np.full(flows, -1, np.int16), ())
+        return Truth(np.zeros(flows, np.int8), np.full(flows, -1, np.int32), ())
 
 
 def labels_of(store: FlowStore, labeller: FlowLabeller) -> Iterator[tuple[FlowTable, LabelTable]]:
@@ -78,7 +78,7 @@ def label_store(
         states.append(np.where(aligned.is_attack, ATTACK, aligned.known).astype(np.int8))
         distinct, place = np.unique(aligned.attack, return_inverse=True)
         codes = np.array([names.setdefault(n, len(names)) if n else -1 for n in distinct.tolist()])
-        attacks.append(codes[place].astype(np.int16))
+        attacks.append(codes[place].astype(np.int32))
         if progress:
             progress(len(flows))
     truth = Truth(np.concatenate(states), np.concatenate(attacks), tuple(names))

@@ -88,10 +88,11 @@ def numeric_type(name: str) -> type[pl.DataType] | None:
 
 def _numbers(frame: pl.DataFrame, tally: Tally) -> pl.DataFrame:
     targets = {n: t for n in frame.columns if (t := numeric_type(n)) is not None}
+    found = frame.schema  # made anew at each access
     casts = [
-        _cast(pl.col(name), frame.schema[name], target)
+        _cast(pl.col(name), found[name], target)
         for name, target in targets.items()
-        if frame.schema[name] != target
+        if found[name] != target
     ]
     cast = frame.with_columns(casts)
     floats = [name for name, target in targets.items() if target in {pl.Float32, pl.Float64}]

@@ -37,13 +37,15 @@ def merge(
     rows = rows[np.argsort(of_piece[rows], kind="stable")]
     flow = of_piece[rows]
     pieces = Pieces(table.take(pa.array(rows)), reverse[rows], flow)
-    for place, name in enumerate(table.column_names):
-        merged = pieces.merged(name)
+    # Merged values stand behind the others, and one gather puts them into their places.
+    source = np.arange(len(first))
+    source[several] = len(first) + np.arange(np.count_nonzero(several))
+    places = pa.array(source)
+    for place, field in enumerate(table.schema):
+        merged = pieces.merged(field.name)
         if merged is not None:
-            column = pc.replace_with_mask(
-                result[name].combine_chunks(), pa.array(several), merged.combine_chunks()
-            )
-            result = result.set_column(place, table.schema.field(name), column)
+            both = pa.chunked_array([*result[field.name].chunks, *merged.chunks], field.type)
+            result = result.set_column(place, field, both.unify_dictionaries().take(places))
     return result
 
 

@@ -38,7 +38,32 @@ def _dialect(place: str) -> Callable[[Any], Any]:
 @hookimpl
 def netvigil_flow_readers() -> Iterator[parts.FlowReader]:
     """Dialects of flow records; lower ranks are asked first by auto-detection."""
+    yield from _capture_and_sensor_readers()
     yield from _delimited_readers()
+
+
+def _capture_and_sensor_readers() -> Iterator[parts.FlowReader]:
+    from netvigil_flowprep.capture.config import PcapConfig
+
+    yield parts.FlowReader(
+        name="pcap",
+        summary="Captures (pcap, pcapng) through NFStream: a file or a folder.",
+        config=PcapConfig,
+        make=_lazy("capture.reader:Pcap"),
+        rank=1,
+    )
+    yield parts.FlowReader(
+        name="zeek",
+        summary="Zeek's conn log: TSV, JSON or CSV, labelled or not, a file or a folder.",
+        make=_lazy("readers.zeek:Zeek"),
+        rank=10,
+    )
+    yield parts.FlowReader(
+        name="suricata",
+        summary="Suricata's EVE JSON: its events of type flow.",
+        make=_lazy("readers.suricata:Suricata"),
+        rank=11,
+    )
 
 
 def _delimited_readers() -> Iterator[parts.FlowReader]:

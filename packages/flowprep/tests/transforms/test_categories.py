@@ -49,9 +49,10 @@ def test_both_is_the_default_and_max_levels_keeps_the_most_frequent():
 
 def test_the_table_does_not_depend_on_the_order_of_flows_or_of_the_dictionary():
     texts = ["b", "a", "c", "a", "b", None]
-    states = []
-    for order in (texts, texts[::-1], sorted(texts, key=str)):
-        states.append(Categories(CategoriesConfig()).fit(_features(order), seed=0).get_state())
+    states = [
+        Categories(CategoriesConfig()).fit(_features(order), seed=0).get_state()
+        for order in (texts, texts[::-1], sorted(texts, key=str))
+    ]
     assert states[0] == states[1] == states[2]
 
 

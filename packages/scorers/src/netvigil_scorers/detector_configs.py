@@ -226,9 +226,9 @@ class McdConfig(DetectorConfig):
 
     summary: ClassVar[str] = "Mahalanobis distance of a robust covariance."
 
-    # About 10 passes of eigenvalue work; beyond this the estimate no longer moves.
+    # By far the slowest fit of all: some 6,000 flows/s at 52 features.
     fit_rows: int | None = Field(
-        100_000, ge=2, description="Fit on at most so many flows, a seeded sample; null takes all."
+        50_000, ge=2, description="Fit on at most so many flows, a seeded sample; null takes all."
     )
     assume_centered: bool = Field(default=False, description="Take the location to be zero.")
     support_fraction: float | None = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 import numpy as np
@@ -192,37 +192,48 @@ def _label_findings(report: Audit) -> Iterator[Finding]:
 
 
 def _rule_findings(report: Audit) -> Iterator[Finding]:
-    for feature in report.features:
-        if feature.auc < STRONG:
-            break
-        denied = feature.denied_as
+    denied = {f"{f.name} ({f.denied_as})": f.auc for f in report.features if f.denied_as}
+    if found := _from(denied, STRONG):
         yield Finding(
-            "high" if feature.auc >= DECISIVE and not denied else "medium",
-            f"Column {feature.name} alone ranks attacks with an AUC of {feature.auc:.3f}.",
-            f"It is denied as a feature ({denied}); state it wherever it is allowed."
-            if denied
-            else "State this beside every figure: a detector must beat this one column.",
+            "medium",
+            f"Columns that are denied as features rank attacks alone, by AUC: {found}.",
+            "State it wherever features.allow_shortcuts names one of them.",
             FLOOD,
         )
-    for rule in report.rules:
-        if rule.auc is not None and rule.auc >= STRONG:
-            yield Finding(
-                "high" if rule.auc >= DECISIVE else "medium",
-                f"The rule '{rule.rule}' ranks attacks with an AUC of {rule.auc:.3f}.",
-                "Labels follow it, so a model that memorises it looks good: compare with the"
-                " novelty and rarity baselines and read the within-pair AUROC.",
-                FLOOD,
-            )
-    for stump in report.stumps:
-        if stump.balanced_accuracy >= STRONG:
-            yield Finding(
-                "high" if stump.balanced_accuracy >= DECISIVE else "medium",
-                f"A single cut ({stump.feature} {stump.alert_if} {stump.cut:.6g}), chosen on the"
-                f" {stump.chosen_on}, has a balanced accuracy of {stump.balanced_accuracy:.3f}"
-                " on the other.",
-                "This data set is too easy to compare detectors by accuracy or F1.",
-                FLOOD,
-            )
+    columns = {f.name: f.auc for f in report.features if not f.denied_as}
+    yield from _by_strength(
+        columns,
+        "Single columns rank attacks, by AUC",
+        "State this beside every figure: a detector must beat this one column.",
+    )
+    yield from _by_strength(
+        {rule.rule: rule.auc for rule in report.rules if rule.auc is not None},
+        "Rules that know only how often a key was an attack rank attacks, by AUC",
+        "A model that memorises such keys looks good: compare with the novelty and rarity"
+        " baselines and read the within-pair AUROC.",
+    )
+    cuts = {
+        f"{s.feature} {s.alert_if} {s.cut:.6g} (chosen on the {s.chosen_on})": s.balanced_accuracy
+        for s in report.stumps
+    }
+    yield from _by_strength(
+        cuts,
+        "A single cut tells attacks on the other half of the time, by balanced accuracy",
+        "This data set is too easy to compare detectors by accuracy or F1.",
+    )
+
+
+def _by_strength(figures: Mapping[str, float], what: str, do: str) -> Iterator[Finding]:
+    if decisive := _from(figures, DECISIVE):
+        yield Finding("high", f"{what}: {decisive}.", do, FLOOD)
+    if strong := _from(figures, STRONG, below=DECISIVE):
+        yield Finding("medium", f"{what}: {strong}.", do, FLOOD)
+
+
+def _from(figures: Mapping[str, float], least: float, *, below: float = 2.0) -> str:
+    """List the figures in a range, highest first, as text."""
+    ranked = sorted(figures.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {value:.3f}" for name, value in ranked if least <= value < below)
 
 
 def _row_findings(report: Audit) -> Iterator[Finding]:
@@ -232,7 +243,7 @@ def _row_findings(report: Audit) -> Iterator[Finding]:
             "medium" if share > 0.01 else "low",
             f"{report.duplicates:,} of {report.duplicates_of:,} flows ({share:.1%}) repeat another"
             " in every column.",
-            "Repeats on both sides of a split leak; a split by time keeps equal times together.",
+            "Repeats on both sides of a split leak: drop them first where the split is not by time.",
         )
     for at, seconds in report.clock_jumps[:3]:
         yield Finding(

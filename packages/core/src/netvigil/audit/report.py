@@ -87,12 +87,13 @@ class Audit:
             repeats += f"; {self.near_duplicates:,} repeat endpoints and counters"
         yield Text(repeats)
         for finding in sorted(self.findings, key=lambda f: ORDER.index(f.severity)):
-            yield Text.assemble(
-                (f"{finding.severity:7}", COLOURS[finding.severity]), printable(finding.what)
-            )
-            yield Text("       " + printable(finding.do))
+            grid = Table.grid(padding=(0, 1))
+            severity = Text(f"{finding.severity:6}", style=COLOURS[finding.severity])
+            grid.add_row(severity, Text(printable(finding.what)))
+            grid.add_row("", Text(printable(finding.do)))
             if finding.source:
-                yield Text("       " + printable(finding.source), style="dim")
+                grid.add_row("", Text(printable(finding.source), style="dim"))
+            yield grid
         if self.classes:
             yield self._class_table()
         if self.sampled:

@@ -112,7 +112,9 @@ def rules(table: pa.Table, info: FlowInfo, is_attack: NDArray[np.bool_]) -> list
 
 
 def stumps(table: pa.Table, is_attack: NDArray[np.bool_]) -> list[Stump]:
-    """Choose the best stump on each half and try it on the other; empty where a half has one class.
+    """Choose the best stump on each half and try it on the other; none where a half has one class.
+
+    Columns that are denied as features take no part.
 
     Shapes:
         table: [flows, columns of a FlowTable], in time order; is_attack: bool [flows]
@@ -123,7 +125,7 @@ def stumps(table: pa.Table, is_attack: NDArray[np.bool_]) -> list[Stump]:
         return []
     best: dict[int, tuple[float, Stump]] = {}
     for name, values in _numbers(table):
-        if name == "start":  # a cut of the time says nothing about the other half
+        if _denied(name):  # what no model may see; how far it gets is said by `single_features`
             continue
         for number, half in enumerate(halves):
             gain, cut, above = _best_cut(Ranking.of(values[half], is_attack[half]))

@@ -59,7 +59,9 @@ def flow_tables(
     port = st.one_of(st.none(), st.sampled_from((0, 53, 443, 65_535)))
     real = st.one_of(
         st.none(),
-        st.floats(width=32, allow_nan=False, allow_infinity=False, max_value=1e30, min_value=-1e30),
+        st.floats(
+            width=32, allow_nan=False, allow_infinity=False, max_value=2.0**99, min_value=-(2.0**99)
+        ),
     )
     columns: dict[str, pa.Array] = {
         "flow_id": pa.array(sorted(ids), pa.int64()),

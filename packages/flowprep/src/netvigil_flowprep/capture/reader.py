@@ -11,11 +11,11 @@ turns of a fixed size: reading again with the same `n_meters` gives the same ids
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing as closed_after
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class Pcap:
             raise PluginError(msg, where=str(source), do="pip install 'netvigil-flowprep[pcap]'")
         files = capture_files(source)
         with Meters(self.config.n_meters, stall_s=self.config.stall_s) as meters:
-            read = partial(self._file, meters=meters, batch_rows=batch_rows)
+            read = functools.partial(self._file, meters=meters, batch_rows=batch_rows)
             yield from in_turn(source, files, read)
 
     def _file(self, turn: Turn, *, meters: Meters, batch_rows: int) -> Iterator[FlowBatch]:
@@ -106,7 +106,7 @@ class Pcap:
         row = pl.int_range(turn.rows, turn.rows + frame.height, dtype=pl.Int64).alias("row")
         turn.rows += frame.height
         tally = Tally(turn.file.name)
-        plan = self._plan(turn.file)
+        plan = self._plan
         return to_batch(
             Outputs.union([plan]).take(_plausible(frame).with_columns(row), plan, tally),
             self.info,
@@ -115,7 +115,8 @@ class Pcap:
             tally=tally,
         )
 
-    def _plan(self, file: Path) -> Plan:
+    @functools.cached_property
+    def _plan(self) -> Plan:
         """Return what the NFStream dialect makes of these columns: the same as of its CSV."""
         texts = {f.name: pl.String for f in schema(self.columns) if f.type == pa.string()}
         types = {name: texts.get(name, pl.Float64) for name in self.columns}
@@ -123,7 +124,7 @@ class Pcap:
             accounting_mode=self.config.accounting_mode, server_names=self.config.server_names
         )
         names = dict(zip(self.columns, self.columns, strict=True))
-        plan = frame_plan(file, DIALECT, config, Layout(types, ","), names)
+        plan = frame_plan(Path(), DIALECT, config, Layout(types, ","), names)
         assert plan is not None
         return plan
 

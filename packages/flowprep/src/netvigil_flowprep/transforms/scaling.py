@@ -58,9 +58,12 @@ class Scaling:
         """Return scaled features, clipped where there are bounds; missing values stay missing."""
         require_columns(part, self.names, features)
         x = own_copy(features.x)
-        for block in blocks(x):
-            np.subtract(block, self.center, out=block)
-            np.divide(block, self.scale, out=block)
-            if low is not None or high is not None:
-                np.clip(block, low, high, out=block)
+        most = np.finfo(np.float32).max
+        bounds = (-most if low is None else low, most if high is None else high)
+        # What overflows float32 meets a bound, so the result is finite.
+        with np.errstate(over="ignore"):
+            for block in blocks(x):
+                np.subtract(block, self.center, out=block)
+                np.divide(block, self.scale, out=block)
+                np.clip(block, *bounds, out=block)
         return replace(features, x=x)

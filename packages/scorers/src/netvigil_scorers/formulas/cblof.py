@@ -19,6 +19,7 @@ class Cblof:
     """
 
     block_rows: ClassVar[int] = 1024
+    most_rows: ClassVar[int] = 1024
 
     centres: NDArray[np.float64]
     large: NDArray[np.bool_]

@@ -19,7 +19,8 @@ class Forest:
     trees, so sums never differ.
     """
 
-    block_rows: ClassVar[int] = 4096
+    block_rows: ClassVar[int] = 1
+    most_rows: ClassVar[int] = 4096  # of 52 features, they fit the cache
 
     forest: Any
     offset: float

@@ -16,10 +16,15 @@ PLAIN = (bool, int, float, str, type(None))
 
 
 class Formula(Protocol):
-    """A fitted detector as data. `block_rows` is the one number of rows that `score` ever sees."""
+    """A fitted detector as data.
+
+    `score` is only ever given a multiple of `block_rows` rows, and at most `most_rows`. Where both are
+    equal it sees one shape; a formula that never looks across rows takes any number (1).
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
     block_rows: ClassVar[int]
+    most_rows: ClassVar[int]
 
     @classmethod
     def learn(cls, detector: Any, rows: NDArray[np.float64], config: Any) -> Self:
@@ -27,23 +32,22 @@ class Formula(Protocol):
         ...
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Score each row of a block [block_rows, dim]; higher means more anomalous."""
+        """Score each row of a block [rows, dim]; higher means more anomalous."""
         ...
 
 
 def score_in_blocks(formula: Formula, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Score rows [flows, dim] in blocks of one shape; the last is filled up with its last row.
+    """Score rows [flows, dim] block by block; a short block is filled up with its last row.
 
     Matrix products choose their kernel, and so their rounding, by shape. With one shape for every
     call a flow gets the same bits alone, in a window of fifty, or in a batch of a million.
     """
-    size = formula.block_rows
     out = np.empty(len(rows), dtype=np.float64)
-    for first in range(0, len(rows), size):
-        block = np.ascontiguousarray(rows[first : first + size])
+    for first in range(0, len(rows), formula.most_rows):
+        block = np.ascontiguousarray(rows[first : first + formula.most_rows])
         filled = len(block)
-        if filled < size:
-            block = np.concatenate([block, np.repeat(block[-1:], size - filled, axis=0)])
+        if lacking := -filled % formula.block_rows:
+            block = np.concatenate([block, np.repeat(block[-1:], lacking, axis=0)])
         out[first : first + filled] = formula.score(block)[:filled]
     return out
 

@@ -18,6 +18,7 @@ class Mahalanobis:
     """
 
     block_rows: ClassVar[int] = 1024
+    most_rows: ClassVar[int] = 1024
 
     location: NDArray[np.float64]
     precision: NDArray[np.float64]
@@ -52,6 +53,7 @@ class Mixture:
     """
 
     block_rows: ClassVar[int] = 1024
+    most_rows: ClassVar[int] = 1024
 
     means: NDArray[np.float64]
     roots: NDArray[np.float64]

@@ -18,7 +18,8 @@ class Hbos:
         values: float64 [dim, bins + 2], log2 densities: far below, each bin, far above
     """
 
-    block_rows: ClassVar[int] = 4096
+    block_rows: ClassVar[int] = 1
+    most_rows: ClassVar[int] = 4096  # of 52 features, they fit the cache
 
     cuts: NDArray[np.float32]
     values: NDArray[np.float64]

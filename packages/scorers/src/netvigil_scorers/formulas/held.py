@@ -18,6 +18,7 @@ class Held:
     """
 
     block_rows: ClassVar[int] = 1024
+    most_rows: ClassVar[int] = 1024
 
     detector: Any
 

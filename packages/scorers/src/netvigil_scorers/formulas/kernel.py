@@ -18,6 +18,7 @@ class Kernel:
     """
 
     block_rows: ClassVar[int] = 1024
+    most_rows: ClassVar[int] = 1024
 
     support: NDArray[np.float64]
     weights: NDArray[np.float64]

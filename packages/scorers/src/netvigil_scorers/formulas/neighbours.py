@@ -36,8 +36,10 @@ class Distance:
         kept: float32 [training flows, dim]
     """
 
-    # As many rows as scikit-learn's brute-force search takes at once: a lone flow costs no more.
+    # scikit-learn's brute-force search multiplies 256 rows at a time, however many it is given; a
+    # distance is the same whether its threads share out these rows or the kept flows.
     block_rows: ClassVar[int] = 256
+    most_rows: ClassVar[int] = 16_384
 
     kept: NDArray[np.float32]
     n_neighbors: int
@@ -76,7 +78,10 @@ class Density:
             flow's distance to its k-th neighbour and its local reachability density
     """
 
-    block_rows: ClassVar[int] = 256
+    # One shape: which of several neighbours at the same distance is taken depends on how
+    # scikit-learn's threads share the work, and that on the number of rows.
+    block_rows: ClassVar[int] = 1024
+    most_rows: ClassVar[int] = 1024
 
     kept: NDArray[np.float32]
     reach: NDArray[np.float64]

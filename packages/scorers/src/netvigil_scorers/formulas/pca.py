@@ -20,6 +20,7 @@ class Pca:
     """
 
     block_rows: ClassVar[int] = 1024
+    most_rows: ClassVar[int] = 1024
 
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]

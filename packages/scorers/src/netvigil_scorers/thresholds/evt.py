@@ -2,8 +2,8 @@
 
 Pickands-Balkema-de Haan: what exceeds a high level is about generalised Pareto distributed,
 whatever the scores are (Siffer et al., KDD 2017, use it for streams). So it reaches risks below one
-flow of the calibration range, which no quantile can. The fit is maximum likelihood on the profile of
-one parameter (Grimshaw, 1993).
+flow of the calibration range, which no quantile can. The fit is maximum likelihood on the profile
+of one parameter (Grimshaw, 1993).
 """
 
 from __future__ import annotations
