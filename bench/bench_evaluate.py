@@ -88,7 +88,7 @@ def bench_ranking_metrics(paired: Callable[..., Any], flows: int) -> None:
 @pytest.mark.parametrize("flows", SIZES)
 def bench_bootstrap(paired: Callable[..., Any], flows: int) -> None:
     score, truth = scores(flows)
-    few = 5  # of scikit-learn's resamples; rates count
+    few = 3  # of scikit-learn's resamples; rates count
 
     def ours() -> int:
         Resampler(flows, resamples=200).figures(Ranking.of(score, truth), truth)

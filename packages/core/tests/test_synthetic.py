@@ -174,10 +174,13 @@ def test_flags_and_states_tell_one_story(capture):
 def test_features_serve_the_feature_sets(capture):
     flows = capture.flows
     names, texts = flows.table.column_names, flows.category_names
-    assert len(select_features(names, texts, feature_set="core35").numeric) == len(CORE35)
+    theirs = {"x_src2dst_packets": "fwd_packets", "x_src2dst_bytes": "fwd_bytes"}
+    theirs |= {"x_dst2src_packets": "bwd_packets", "x_dst2src_bytes": "bwd_bytes"}
+    theirs |= {"x_bidirectional_duration_ms": "duration_s"}
+    assert not {theirs.get(n, n) for n in CORE35} - set(names)
     contract = select_features(names, texts)
-    assert not contract.denied or all(why for _, why in contract.denied)
-    assert set(contract.categories) == {"conn_state", "l7_proto"}
+    assert {"conn_state", "l7_proto"} <= set(contract.categories)
+    assert {name for name, _ in contract.denied} <= {"x_ip_version"}
 
 
 def test_novelty_alone_is_no_attack(capture):
@@ -213,7 +216,7 @@ def test_sizes_have_heavy_tails_and_the_day_a_rhythm():
     size = np.sort(
         column(flows, "fwd_bytes").astype(float) + column(flows, "bwd_bytes").astype(float)
     )
-    assert size[-len(size) // 100 :].sum() > 0.5 * size.sum()
+    assert size[-len(size) // 100 :].sum() > 0.35 * size.sum()
     hour = (flows.start_us // 3_600_000_000) % 24
     office, night = ((hour >= 9) & (hour < 16)).sum() / 7, (hour < 5).sum() / 5
     assert office > 3 * night

@@ -70,7 +70,7 @@ def test_synthetic_and_conformance_need_no_test_library():
     code = (
         "import sys; sys.modules['hypothesis'] = sys.modules['pytest'] = None\n"
         "import netvigil.testing.synthetic, netvigil.testing.conformance\n"
-        "print(sorted({'torch', 'sklearn', 'pandas'} & set(sys.modules)))\n"
+        "print(sorted({'torch', 'sklearn', 'netvigil_flowprep'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -101,8 +101,10 @@ def test_joining_the_pieces_of_a_cut_conversation_restores_it(make_flows_once, p
     (row,) = joined
     whole = _meter(packets, times, backwards=False)
     for name, value in whole.items():
-        if name not in ("start", "end"):
-            assert row[name] == pytest.approx(value, rel=1e-4, abs=1e-3), name
+        if name in ("start", "end"):
+            continue
+        close = value if isinstance(value, str) else pytest.approx(value, rel=1e-4, abs=1e-3)
+        assert row[name] == close, name
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,15 @@ from netvigil.plugins import Plugins, load_plugins
 from netvigil.sources import Reading, choose_reader, open_source
 from netvigil.splits import iso
 from netvigil.store import FlowStore, inline_path
-from netvigil.truth import ATTACK, BENIGN, Truth, label_store, read_labels, write_labels
+from netvigil.truth import (
+    ATTACK,
+    BENIGN,
+    StoredLabels,
+    Truth,
+    label_store,
+    read_labels,
+    write_labels,
+)
 
 if TYPE_CHECKING:
     from netvigil.audit import Audit
@@ -235,13 +243,13 @@ def join(
         source.plugins, parts.FlowJoiner, choice, section="join", base=Path.cwd()
     ).make()
     path = labels or labels_path(source.source)
-    truth = read_labels(path) if path.exists() else None
+    truth = StoredLabels(path) if path.exists() else None
     relabelled: list[pa.Table] = []
 
     def joined() -> Iterator[FlowBatch]:
         for piece in joiner.join(source.store.batches()):
             if truth is not None:
-                relabelled.append(piece.relabel(truth).table)
+                relabelled.append(piece.relabel(truth.of(piece.old_id)).table)
             yield FlowBatch(piece.flows, ReadReport(read=len(piece.old_id)))
 
     to.parent.mkdir(parents=True, exist_ok=True)

@@ -73,9 +73,7 @@ def choose(plugins: Plugins, kind: type[P], choice: Choice, *, section: str, bas
     found = plugins.get(kind, choice.name)
     where = f"[{section}] {choice.name}"
     beside = section_keys(section)
-    settings = part_config(
-        found.part.config, choice.options, where=where, base=base, beside=beside
-    )
+    settings = part_config(found.part.config, choice.options, where=where, base=base, beside=beside)
     return Chosen(found.part, settings, found.provider)
 
 

@@ -23,7 +23,7 @@ from netvigil.plugins import Plugins
 from netvigil.protocols import Calibration
 from netvigil.reasons import FeatureProfile
 from netvigil.sources import Reading, choose_reader, open_source
-from netvigil.splits import CALIBRATE, TEST, Split, make_split
+from netvigil.splits import CALIBRATE, ROLES, Split, make_split
 from netvigil.store import FlowStore
 from netvigil.truth import ATTACK, UNKNOWN, TrainFilter, Truth, label_store, train_filter
 from netvigil.windows import SpooledWindows, build_windows
@@ -100,24 +100,17 @@ def prepare(
     for name in needed:
         split.require(name)
     trained = train_filter(experiment.train, split, truth)
-    seed = experiment.run.seeds[0]
-    sample = sample_mask(trained.keep, experiment.features.fit_flows, seed)
-    columns = pass_columns(contract)
     with phases.phase("fit transforms") as advance:
-        chosen = [f for _, f in store.select(sample, columns=columns)]
+        chosen = _train_sample(experiment, store, trained, contract)
+        seed = experiment.run.seeds[0]
         transforms, profile = fit_transforms(assembly.transforms, chosen, contract, seed=seed)
-        advance(int(sample.sum()))
+        advance(sum(len(flows) for flows in chosen))
     counts = TrainCounts()
-    masks = {
-        "train": trained.keep,
-        "calibrate": split.role == CALIBRATE,
-        "test": split.role == TEST,
-    }
     windows = {}
     for name in needed:
-        mask = masks[name]
+        mask = trained.keep if name == "train" else split.role == ROLES[name]
         with phases.phase("transform and build", int(mask.sum())) as advance:
-            batches = _watched(store.select(mask, columns=columns), advance)
+            batches = _watched(store.select(mask, columns=pass_columns(contract)), advance)
             windows[name] = _spool(
                 _counted(batches, counts) if name == "train" else batches,
                 lambda f: apply_transforms(transforms, extract(f, contract)),
@@ -139,6 +132,14 @@ def prepare(
         counts=counts,
         windows=windows,
     )
+
+
+def _train_sample(
+    experiment: Experiment, store: FlowStore, trained: TrainFilter, contract: FeatureContract
+) -> list[FlowTable]:
+    """Read the train flows that transforms are fitted on."""
+    sample = sample_mask(trained.keep, experiment.features.fit_flows, experiment.run.seeds[0])
+    return [flows for _, flows in store.select(sample, columns=pass_columns(contract))]
 
 
 def _spool(

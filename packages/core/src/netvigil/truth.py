@@ -124,10 +124,14 @@ class StoredLabels:
     def label(self, flows: FlowTable, inline: pa.Table | None) -> LabelTable:
         """Return the stored labels of these flows."""
         del inline
+        return self.of(flows.flow_id)
+
+    def of(self, flow_id: NDArray[np.int64]) -> LabelTable:
+        """Return the stored labels of the flows with these ids."""
         if not len(self._ids):
             return LabelTable.empty()
-        place = np.minimum(np.searchsorted(self._ids, flows.flow_id), len(self._ids) - 1)
-        return LabelTable(self._table.take(pa.array(place[self._ids[place] == flows.flow_id])))
+        place = np.minimum(np.searchsorted(self._ids, flow_id), len(self._ids) - 1)
+        return LabelTable(self._table.take(pa.array(place[self._ids[place] == flow_id])))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -77,34 +76,26 @@ class BuildFlowHost:
         return len(self._builder.build(flows, features, window).flow_id)
 
 
-@dataclass
-class Truth:
-    """Flows, the labeller that knows a tenth of them, and the folder of its table."""
-
-    flows: FlowTable
-    labeller: GroundTruth
-    folder: TemporaryDirectory[str] = field(repr=False)
-
-
 class LabelGroundTruth:
     """Flows against a table with a tenth as many rows."""
 
     def __init__(self, config: NoConfig) -> None:
         self.config = config
 
-    def setup(self, flows: int, *, seed: int) -> Truth:
+    def setup(self, flows: int, *, seed: int) -> tuple[FlowTable, GroundTruth]:
         """Write a tenth of the flows down as truth."""
         made = traffic(flows, seed=seed).flows
-        folder = TemporaryDirectory()
-        path = Path(folder.name) / "truth.parquet"
         columns = ["src_ip", "src_port", "dst_ip", "dst_port", "protocol", "start", "end"]
-        pl.DataFrame(made.table.select(columns)).gather_every(10).write_parquet(path)
-        return Truth(made, GroundTruth(GroundTruthConfig(truth=path)), folder)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "truth.parquet"
+            pl.DataFrame(made.table.select(columns)).gather_every(10).write_parquet(path)
+            return made, GroundTruth(GroundTruthConfig(truth=path))
 
-    def run(self, prepared: Truth) -> int:
+    def run(self, prepared: tuple[FlowTable, GroundTruth]) -> int:
         """Label them."""
-        prepared.labeller.label(prepared.flows, None)
-        return len(prepared.flows)
+        flows, labeller = prepared
+        labeller.label(flows, None)
+        return len(flows)
 
 
 class JoinPieces:

@@ -33,6 +33,7 @@ def netvigil_scorers() -> Iterator[parts.Scorer]:
             config=detector.config,
             make=partial(PyodScorer, detector),
             trusted_types=detector.trusted_types,
+            seeded=detector.seeded,
         )
     yield parts.Scorer(
         name="weighted-terms",
@@ -40,6 +41,7 @@ def netvigil_scorers() -> Iterator[parts.Scorer]:
         config=WeightedTermsConfig,
         make=WeightedTerms,
         needs="terms",
+        seeded=False,
     )
 
 

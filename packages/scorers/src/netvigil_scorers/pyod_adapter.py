@@ -35,7 +35,9 @@ LEAST_FLOWS = 2  # one flow has neither spread nor neighbours
 class Detector:
     """One line of the table: where PyOD keeps the detector, and how its result is read.
 
-    `trusted_types` is what skops may find in the formula's estimators, where it has any.
+    `trusted_types` is what skops may find in the formula's estimators, where it has any. A detector
+    that draws no random numbers is not `seeded`: every seed gives it the same model, and the same
+    sample of flows where `fit_rows` calls for one.
     """
 
     name: str
@@ -43,20 +45,23 @@ class Detector:
     config: type[configs.DetectorConfig]
     formula: type[Formula] = formulas.Held
     trusted_types: tuple[str, ...] = ()
+    seeded: bool = True
 
 
 TREES = ("sklearn.tree._tree.Tree",)
 
 DETECTORS = (
-    Detector("pca", "pyod.models.pca:PCA", configs.PcaConfig, formulas.Pca),
-    Detector("hbos", "pyod.models.hbos:HBOS", configs.HbosConfig, formulas.Hbos),
+    Detector("pca", "pyod.models.pca:PCA", configs.PcaConfig, formulas.Pca, seeded=False),
+    Detector("hbos", "pyod.models.hbos:HBOS", configs.HbosConfig, formulas.Hbos, seeded=False),
     Detector("cblof", "pyod.models.cblof:CBLOF", configs.CblofConfig, formulas.Cblof),
     Detector(
         "iforest", "pyod.models.iforest:IForest", configs.IForestConfig, formulas.Forest, TREES
     ),
-    Detector("knn", "pyod.models.knn:KNN", configs.KnnConfig, formulas.Distance),
-    Detector("lof", "pyod.models.lof:LOF", configs.LofConfig, formulas.Density),
-    Detector("ocsvm", "pyod.models.ocsvm:OCSVM", configs.OcsvmConfig, formulas.Kernel),
+    Detector("knn", "pyod.models.knn:KNN", configs.KnnConfig, formulas.Distance, seeded=False),
+    Detector("lof", "pyod.models.lof:LOF", configs.LofConfig, formulas.Density, seeded=False),
+    Detector(
+        "ocsvm", "pyod.models.ocsvm:OCSVM", configs.OcsvmConfig, formulas.Kernel, seeded=False
+    ),
     Detector("mcd", "pyod.models.mcd:MCD", configs.McdConfig, formulas.Mahalanobis),
     Detector("gmm", "pyod.models.gmm:GMM", configs.GmmConfig, formulas.Mixture),
 )
@@ -91,6 +96,7 @@ class PyodScorer:
 
     def fit(self, encoded: EncodedFlows, *, seed: int) -> Self:
         """Fit on the embedding of the train range, or a seeded sample of it (`fit_rows`)."""
+        seed = seed if self.detector.seeded else 0
         rows = self._sample(self._embedding(encoded), seed)
         detector = self._make(len(rows), seed)
         try:

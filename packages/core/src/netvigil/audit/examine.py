@@ -243,7 +243,7 @@ def _row_findings(report: Audit) -> Iterator[Finding]:
             "medium" if share > 0.01 else "low",
             f"{report.duplicates:,} of {report.duplicates_of:,} flows ({share:.1%}) repeat another"
             " in every column.",
-            "Repeats on both sides of a split leak: drop them first where the split is not by time.",
+            "Repeats on both sides of a split leak: drop them where the split is not by time.",
         )
     for at, seconds in report.clock_jumps[:3]:
         yield Finding(

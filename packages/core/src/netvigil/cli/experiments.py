@@ -138,7 +138,7 @@ def show(receipt: Receipt) -> None:
 
     if receipt.evaluation is not None:
         show_evaluation(receipt.evaluation)
-    print_facts(dict(receipt_lines(receipt)))
+    print_facts(receipt_lines(receipt))
     if receipt.evaluation is None:
         click.echo("Nothing labels these flows, so there is nothing to judge the scores by.")
 

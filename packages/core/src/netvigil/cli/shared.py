@@ -88,10 +88,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
-def print_facts(facts: Mapping[str, object]) -> None:
+def print_facts(facts: Mapping[str, object] | Sequence[tuple[str, object]]) -> None:
     """Print `name  value` lines; values are escaped."""
     from netvigil.evaluation.table import printable
 
-    width = max(len(name) for name in facts)
-    for name, value in facts.items():
+    lines = list(facts.items()) if isinstance(facts, Mapping) else facts
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
         click.echo(f"{name:<{width}}  {printable(str(value))}")

@@ -139,8 +139,8 @@ def interval(values: NDArray[np.float64], *, level: float = 0.95) -> Interval | 
     """Return the percentile interval, or None where over half of the resamples had one class only.
 
     Example:
-        >>> interval(np.arange(101.0), level=0.9)
-        Interval(low=5.0, high=95.0, used=101)
+        >>> interval(np.arange(101.0), level=0.5)
+        Interval(low=25.0, high=75.0, used=101)
     """
     usable = values[np.isfinite(values)]
     if 2 * len(usable) <= len(values):

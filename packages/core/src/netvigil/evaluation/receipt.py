@@ -152,6 +152,7 @@ class Receipt(Model):
         config: dict[str, Any],
         detector_attack_share: float | None = None,
         code_version: str | None = None,
+        accelerator: str | None = None,
     ) -> Receipt:
         """Make a receipt: adds this machine, the installed versions and the pitfalls touched."""
         data = tuple(data)
@@ -165,7 +166,7 @@ class Receipt(Model):
             detector_attack_share=detector_attack_share,
             evaluation=evaluation,
             phases=tuple(phases),
-            hardware=hardware(),
+            hardware=hardware(accelerator),
             versions=versions(),
             code_version=code_version,
             seeds=tuple(seeds),

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from netvigil.errors import SourceError
 from netvigil_flowprep.capture.container import GZIP_MAGIC, is_capture
 from netvigil_flowprep.tally import escape
 
 _PIECE = 1 << 20
+_GZIP_WINDOW = 31  # zlib's way to say: a gzip header, any window size
 
 
 @dataclass(frozen=True)
@@ -79,17 +81,30 @@ def opened(path: Path) -> Iterator[Capture]:
 
 def _decompressed(path: Path, copy: Path) -> Capture:
     # NFStream opens files by name only, so the plain bytes must lie somewhere.
-    with gzip.open(path) as stream, copy.open("wb") as out:
-        while True:
-            try:
-                piece = stream.read(_PIECE)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                return Capture(copy, f"the gzip stream breaks off ({escape(str(error))})")
-            if not piece:
-                return Capture(copy)
-            try:
-                out.write(piece)
-            except OSError as error:
-                msg = f"The capture cannot be decompressed: {error.strerror or error}."
-                do = f"Free space in {copy.parent.parent}, or decompress it yourself."
-                raise SourceError(msg, where=str(path), do=do) from error
+    damage = ""
+    with path.open("rb") as file:
+        out = copy.open("wb")
+        try:
+            with out:
+                for piece in _pieces(file):
+                    out.write(piece)
+        except (EOFError, zlib.error) as error:
+            damage = f"the gzip stream breaks off ({escape(str(error))})"
+        except OSError as error:
+            msg = f"The capture cannot be decompressed: {error.strerror or error}."
+            do = f"Free space in {copy.parent.parent}, or decompress it yourself."
+            raise SourceError(msg, where=str(path), do=do) from error
+    return Capture(copy, damage)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """Yield what a gzip file of any number of members holds, all of it that can be had."""
+    unzip, packed = zlib.decompressobj(wbits=_GZIP_WINDOW), b""
+    while packed := packed or file.read(_PIECE):
+        if unzip.eof:
+            unzip = zlib.decompressobj(wbits=_GZIP_WINDOW)
+        yield unzip.decompress(packed, _PIECE)
+        packed = unzip.unused_data if unzip.eof else unzip.unconsumed_tail
+    if not unzip.eof:
+        msg = "it ends early"
+        raise EOFError(msg)

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil_scorers.formulas.threads import few_openmp_threads
+
 
 @dataclass(frozen=True)
 class Cblof:
@@ -29,7 +31,8 @@ class Cblof:
     def learn(cls, detector: Any, rows: NDArray[np.float64], config: Any) -> Self:
         """Fit PyOD's CBLOF; it raises where no cluster is small, and then all count as large."""
         try:
-            detector.fit(rows)
+            with few_openmp_threads():
+                detector.fit(rows)
         except ValueError:
             if not hasattr(detector, "cluster_centers_"):
                 raise

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from netvigil.errors import BundleError
 from netvigil.protocols import State
+from netvigil_scorers.formulas.threads import one_blas_thread
 
 F = TypeVar("F", bound="Formula")
 PLAIN = (bool, int, float, str, type(None))
@@ -18,8 +19,8 @@ PLAIN = (bool, int, float, str, type(None))
 class Formula(Protocol):
     """A fitted detector as data.
 
-    `score` is only ever given a multiple of `block_rows` rows, and at most `most_rows`. Where both are
-    equal it sees one shape; a formula that never looks across rows takes any number (1).
+    `score` is only ever given a multiple of `block_rows` rows, and at most `most_rows`. Where both
+    are equal it sees one shape; a formula that never looks across rows takes any number (1).
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -43,12 +44,13 @@ def score_in_blocks(formula: Formula, rows: NDArray[np.float32]) -> NDArray[np.f
     call a flow gets the same bits alone, in a window of fifty, or in a batch of a million.
     """
     out = np.empty(len(rows), dtype=np.float64)
-    for first in range(0, len(rows), formula.most_rows):
-        block = np.ascontiguousarray(rows[first : first + formula.most_rows])
-        filled = len(block)
-        if lacking := -filled % formula.block_rows:
-            block = np.concatenate([block, np.repeat(block[-1:], lacking, axis=0)])
-        out[first : first + filled] = formula.score(block)[:filled]
+    with one_blas_thread():
+        for first in range(0, len(rows), formula.most_rows):
+            block = np.ascontiguousarray(rows[first : first + formula.most_rows])
+            filled = len(block)
+            if lacking := -filled % formula.block_rows:
+                block = np.concatenate([block, np.repeat(block[-1:], lacking, axis=0)])
+            out[first : first + filled] = formula.score(block)[:filled]
     return out
 
 

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil_scorers.formulas.threads import few_openmp_threads
+
 
 @dataclass(frozen=True)
 class Mahalanobis:
@@ -62,7 +64,8 @@ class Mixture:
     @classmethod
     def learn(cls, detector: Any, rows: NDArray[np.float64], config: Any) -> Self:
         """Fit PyOD's GMM and write every covariance type as full factors."""
-        detector.fit(rows)
+        with few_openmp_threads():  # k-means finds the first means
+            detector.fit(rows)
         dim = rows.shape[1]
         roots = np.asarray(detector.precisions_cholesky_)
         components = len(detector.means_)

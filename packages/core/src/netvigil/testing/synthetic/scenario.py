@@ -96,7 +96,7 @@ class Scenario:
         if self.hosts is not None:
             return self.hosts
         per_hour = self.flows / self.duration_s * 3_600
-        return int(min(max(per_hour / 120, 24), 20_000))
+        return int(max(min(per_hour / 120, self.flows / 30, 20_000), 24))
 
     @property
     def attack_flows(self) -> int:

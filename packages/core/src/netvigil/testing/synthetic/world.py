@@ -146,9 +146,10 @@ def _settle(inside: int, rng: np.random.Generator) -> tuple[pa.Array, dict[str, 
         used[net] = first + count
         role[name] = np.arange(len(texts), len(texts) + count, dtype=np.int32)
         texts += [f"10.{net}.{i // 250}.{1 + i % 250}" for i in numbers]
+    # At most 2^16 sites and half as many visitors: together they fit into 198.18.0.0/15.
     outside = {
-        "site": max(300, 14 * counts["client"]),
-        "visitor": max(60, 5 * counts["client"]),
+        "site": min(max(300, 14 * counts["client"]), 65_536),
+        "visitor": min(max(60, 5 * counts["client"]), 32_768),
         "bot": 90,
     }
     # 198.18.0.0/15 is reserved for benchmarks (RFC 2544); roles lie scattered in it.
