@@ -646,7 +646,12 @@ def netvigil_scorers() -> Iterator[parts.Scorer]:
         make=MedianDistance,
         seeded=False,
     )
-    yield parts.Scorer(name="forest", summary="Isolation forest.", make=Forest)
+    yield parts.Scorer(
+        name="forest",
+        summary="Isolation forest.",
+        make=Forest,
+        trusted_types=("sklearn.tree._tree.Tree",),
+    )
     yield parts.Scorer(
         name="terms", summary="Sum of the terms.", make=TermSum, needs="terms", seeded=False
     )

@@ -1,4 +1,4 @@
-"""The checks of readers and labellers: sound ones pass, and each check catches the fault it is for."""
+"""The checks of readers and labellers: sound ones pass, each check catches its fault."""
 
 from __future__ import annotations
 
@@ -119,9 +119,14 @@ class ChangesItsMind(Pairs):
         return begin + number + (type(self).calls % 2)
 
 
-class CountsFromOneHundred(Pairs):
+class CountsDownwards(Pairs):
     def identity(self, begin, number):
-        return begin + number + 100
+        return 1_000 - begin + number
+
+
+class CountsFromBelow(Pairs):
+    def identity(self, begin, number):
+        return begin + number - 1
 
 
 class HidesRejects(Pairs):
@@ -167,7 +172,8 @@ BROKEN_READERS = [
     (NumbersWithinTheBatch, "chunk-size-changes-nothing"),
     (ScalesByBatch, "chunk-size-changes-nothing"),
     (ChangesItsMind, "twice-gives-the-same"),
-    (CountsFromOneHundred, "ids-count-the-rows"),
+    (CountsDownwards, "ids-count-upwards"),
+    (CountsFromBelow, "ids-count-upwards"),
     (HidesRejects, "every-row-is-accounted-for"),
     (GivesNoReasons, "every-row-is-accounted-for"),
     (TypesByBatch, "batches-agree"),

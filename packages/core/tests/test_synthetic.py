@@ -1,4 +1,4 @@
-"""Synthetic traffic: same seed same bits, counters that agree with each other, attacks where they belong."""
+"""Synthetic traffic: same seed same bits, counters that agree, attacks where they belong."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def test_counters_agree_with_each_other(capture):
     size = {s: column(flows, f"{s}_bytes").astype(float) for s in ("fwd", "bwd")}
     assert (packets["fwd"] >= 1).all()
     for side in ("fwd", "bwd"):
-        # 28 bytes are the smallest IP packet with a transport header, 1,500 the largest frame's payload.
+        # 28 bytes are the smallest IP packet with a transport header, 1,500 the largest frame's
+        # payload.
         assert (size[side] >= 28 * packets[side]).all()
         assert (size[side] <= 1_500 * packets[side]).all()
     total = packets["fwd"] + packets["bwd"]
@@ -246,6 +247,7 @@ def test_planned_events_do_not_depend_on_how_time_is_cut(cuts):
     assert np.array_equal(np.sort(np.concatenate([p.time for p in pieces])), whole)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=20), st.integers(0, 10_000))
 def test_apportion_is_exact_and_fair(weights, total):
     shares = apportion(np.array(weights), total)

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netvigil.contracts import FlowTable
@@ -29,6 +29,7 @@ def test_windows_hold_the_odd_ones_first(schema):
     assert np.array_equal(graphs.flow_x, again.flow_x)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 50), st.integers(0, 20), st.integers(1, 8))
 def test_encoded_plants_as_many_outliers_as_asked(flows, outliers, dim):
     made = encoded(flows, seed=3, outliers=min(outliers, flows), dim=dim)
@@ -44,6 +45,7 @@ def test_outliers_lie_far_from_every_usual_flow():
     assert away[probe.outlier].min() > np.median(away[~probe.outlier])
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_strategies_draw_legal_tables_and_their_oddities(data):
     clock, addresses = data.draw(st.booleans()), data.draw(st.booleans())

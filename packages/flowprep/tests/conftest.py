@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from netvigil.contracts import CANONICAL, OPTIONAL, FlowInfo, FlowTable
 
-# No deadline: shared machines are slow at times. Fewer examples than Hypothesis' 100, for many tests.
+# No deadline: shared machines are slow at times. Fewer examples than 100: there are many tests.
 settings.register_profile("flowprep", deadline=None, max_examples=50)
 settings.load_profile("flowprep")
 

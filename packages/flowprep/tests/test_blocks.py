@@ -45,12 +45,15 @@ def test_a_truncated_gzip_file_gives_its_whole_lines_and_says_so(tmp_path: Path,
 
 
 def test_a_damaged_gzip_file_keeps_what_came_before(tmp_path: Path):
-    packed = bytearray(gzip.compress(b"".join(b"%d\n" % (n * n) for n in range(50_000))))
-    packed[len(packed) // 2 :] = bytes(len(packed) - len(packed) // 2)
+    text = b"".join(b"%d\n" % (n * n) for n in range(50_000))
+    packed = bytearray(gzip.compress(text))
+    packed[-8] ^= 0xFF  # the checksum of it all
     path = tmp_path / "bad.gz"
     path.write_bytes(packed)
     file = TextFile(path)
-    assert b"".join(block.data for block in file.blocks(10_000)).startswith(b"0\n1\n4\n")
+    got = b"".join(block.data for block in file.blocks(10_000))
+    assert text.startswith(got)
+    assert len(text) - len(got) < 100_000
     assert "damaged" in file.damage
 
 

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from netvigil_flowprep.capture.container import check, first_link_type, is_capture, walk
-from netvigil_flowprep.capture.link_types import SUPPORTED
 
 from netvigil.errors import SourceError
+from netvigil_flowprep.capture.container import check, first_link_type, is_capture, walk
+from netvigil_flowprep.capture.link_types import SUPPORTED
 
 MAGIC = {
     ("<", "us"): b"\xd4\xc3\xb2\xa1",
@@ -121,7 +122,9 @@ def test_an_interface_of_another_link_type_ends_the_walk(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("link_type", "name"), [(105, "IEEE 802.11"), (276, "Linux cooked capture v2"), (65_000, "")]
 )
-def test_an_unsupported_link_type_is_named(tmp_path: Path, make, link_type: int, name: str) -> None:
+def test_an_unsupported_link_type_is_named(
+    tmp_path: Path, make: Callable[..., bytes], link_type: int, name: str
+) -> None:
     path = tmp_path / "c"
     path.write_bytes(make(PACKETS, link_type=link_type))
     with pytest.raises(SourceError, match=rf"link type {link_type}( \({name}\))?\.") as error:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from netvigil_flowprep.capture import process
-from netvigil_flowprep.capture.process import Meters
 
 from netvigil.errors import PluginError, SourceError
+from netvigil_flowprep.capture import process
+from netvigil_flowprep.capture.process import Meters
 
 PRELUDE = """
 import json, os, signal, struct, sys
@@ -36,7 +36,7 @@ def payload(number: int) -> str:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_batch(rows)
-    return sink.getvalue().to_pybytes().hex()
+    return str(sink.getvalue().to_pybytes().hex())
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from netvigil.contracts import FlowTable, LabelTable
 from netvigil.errors import ConfigError, ContractError
 from netvigil.testing.strategies import flow_tables, label_tables
-from netvigil_flowprep.join import join, join_batches
+from netvigil_flowprep.join import Timeout, TimeoutConfig, join, join_batches
 
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
 
@@ -126,9 +126,9 @@ def _meter(packets, times, *, backwards):
         row |= {f"{name}_packets": len(sizes), f"{name}_bytes": sum(sizes)}
     for name, sizes in sides.items():
         row |= {
-            f"x_{name}_min_ps": min(sizes, default=None),
-            f"x_{name}_max_ps": max(sizes, default=None),
-            f"x_{name}_mean_ps": float(np.mean(sizes)) if sizes else None,
+            f"x_{name}_min_ps": min(sizes, default=0),
+            f"x_{name}_max_ps": max(sizes, default=0),
+            f"x_{name}_mean_ps": float(np.mean(sizes)) if sizes else 0.0,
             f"x_{name}_stddev_ps": float(np.std(sizes, ddof=1)) if len(sizes) > 1 else 0.0,
             f"x_{name}_psh_packets": float(sum(s > 1000 for s in sizes)),
         }
@@ -138,6 +138,18 @@ def _meter(packets, times, *, backwards):
         "fwd_tcp_flags": flags["src2dst"],
         "bwd_tcp_flags": flags["dst2src"],
     }
+
+
+def test_gap_statistics_are_weighted_by_gaps_and_lone_packets_have_none(make_flows):
+    def piece(start, packets, low, mean):
+        counts = {"fwd_packets": packets, "bwd_packets": 0}
+        return _piece(start, start, **counts, x_flow_iat_min=low, x_flow_iat_mean=mean)
+
+    flows = make_flows([piece(0, 3, 4.0, 6.0), piece(1, 1, 0.0, 0.0), piece(2, 5, 5.0, 9.0)])
+    (row,) = join(flows, timeout_s=5).flows.table.to_pylist()
+    assert (row["x_flow_iat_min"], row["x_flow_iat_mean"]) == (4.0, (2 * 6 + 4 * 9) / 6)
+    alone = join(make_flows([piece(0, 1, 0.0, 0.0), piece(1, 1, 0.0, 0.0)]), timeout_s=5)
+    assert alone.flows.table["x_flow_iat_min"].to_pylist() == [0.0]
 
 
 def test_direction_first_known_last_known_and_rates(make_flows):
@@ -214,6 +226,13 @@ def test_labels_of_unjoined_flows_stay(flows, data):
     expected = labels.align(flows.flow_id)
     assert followed.known.tolist() == expected.known.tolist()
     assert followed.attack.tolist() == expected.attack.tolist()
+
+
+def test_the_part_joins_a_stream(make_flows):
+    flows = make_flows([_piece(0, 1), _piece(2, 3), _piece(200, 201)])
+    found = list(Timeout(TimeoutConfig(timeout_s=5)).join([flows.slice(0, 1), flows.slice(1)]))
+    assert [row for part in found for row in part.new_id.tolist()] == [0, 0, 2]
+    assert TimeoutConfig().timeout_s == 120
 
 
 def test_the_provenance_of_the_table_is_kept(make_flows):

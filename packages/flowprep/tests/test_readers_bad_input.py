@@ -12,7 +12,10 @@ from netvigil.errors import SourceError
 
 from .reading import PARTS, read, write
 
-HEADER = "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,sTos,dTos,TotPkts,TotBytes,SrcBytes,Label"
+HEADER = (
+    "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,sTos,dTos,TotPkts,TotBytes,SrcBytes,"
+    "Label"
+)
 
 
 def row(second: int = 0, **values: str) -> str:
@@ -20,8 +23,8 @@ def row(second: int = 0, **values: str) -> str:
     fields = dict(
         zip(
             names,
-            f"2020/01/01 00:00:{second:02d}.000000,1.5,tcp,10.0.0.1,5000,   ->,10.0.0.2,80,SA_SA,0,0,"
-            "4,400,200,flow=Background".split(","),
+            f"2020/01/01 00:00:{second:02d}.000000,1.5,tcp,10.0.0.1,5000,   ->,10.0.0.2,80,SA_SA,"
+            "0,0,4,400,200,flow=Background".split(","),
             strict=True,
         )
     )
@@ -182,21 +185,21 @@ bad_lines = st.sampled_from(
 
 
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20
 )
-@given(st.lists(bad_lines, min_size=1, max_size=60), st.sampled_from(["utf-8", "cp1252"]))
+@given(st.lists(bad_lines, min_size=1, max_size=25), st.sampled_from(["utf-8", "cp1252"]))
 def test_chunk_size_never_changes_the_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], encoding: str
 ):
     from netvigil_flowprep.readers import delimited
 
-    good = [row(n) for n in range(20)]
+    good = [row(n) for n in range(8)]
     source = write(tmp_path / "a.csv", HEADER, *good, *lines, encoding=encoding)
     whole = read("ctu-13", source)
-    monkeypatch.setattr(delimited, "SMALLEST_BLOCK", 64)
-    for batch_rows in (1, 7):
+    monkeypatch.setattr(delimited, "SMALLEST_BLOCK", 128)
+    for batch_rows in (2, 9):
         pieces = read("ctu-13", source, batch_rows=batch_rows)
-        assert pieces.table.sort_by("flow_id").equals(whole.table.sort_by("flow_id"))
-        assert pieces.inline.sort_by("flow_id").equals(whole.inline.sort_by("flow_id"))
+        for one, other in ((pieces.table, whole.table), (pieces.inline, whole.inline)):
+            assert one.sort_by("flow_id").to_pydict() == other.sort_by("flow_id").to_pydict()
         for name in ("read", "rejected", "repaired", "rejects", "repairs"):
             assert getattr(pieces.report, name) == getattr(whole.report, name)

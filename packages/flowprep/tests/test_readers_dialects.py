@@ -78,9 +78,15 @@ def test_cidds_suffixes_flags_icmp_and_labels(tmp_path: Path):
     source = write(
         tmp_path / "week1.csv",
         CIDDS,
-        "2017-03-15 00:01:16.632,    0.003,TCP  ,192.168.100.5, 445,10008_74,58844,  1,     108,    1,.AP..., 0,normal,---,---,---",
-        "2017-03-15 00:01:16.552,   12.500,ICMP ,ATTACKER1,  0,EXT_SERVER,   3.1,1500,   1.4 M,    1,......, 0,attacker,pingScan,1,---",
-        "2017-03-15 00:01:17.000,    0.000,UDP  ,DNS,  53,192.168.100.5,   99,  2,  200,    1,......, 0,suspicious,---,---,---",
+        "2017-03-15 00:01:16.632,    0.003,TCP  ,192.168.100.5, 445,10008_74,"
+        "58844,  1,     108,    1,.AP...,"
+        " 0,normal,---,---,---",
+        "2017-03-15 00:01:16.552,   12.500,ICMP ,ATTACKER1,  0,EXT_SERVER,"
+        "   3.1,1500,   1.4 M,    1,......,"
+        " 0,attacker,pingScan,1,---",
+        "2017-03-15 00:01:17.000,    0.000,UDP  ,DNS,  53,192.168.100.5,   99,"
+        "  2,  200,    1,......,"
+        " 0,suspicious,---,---,---",
     )
     got = read("cidds", source, utc_offset_s=3600)
     assert not got.report.repaired
@@ -310,7 +316,8 @@ def test_the_dialects_of_cicflowmeter_share_their_names(tmp_path: Path):
     four = "Src IP,Src Port,Dst IP,Dst Port,Protocol,Timestamp,Flow Duration,Total Fwd Packet,"
     four += "Total Bwd packets,Total Length of Fwd Packet,Total Length of Bwd Packet,Flow Bytes/s,"
     four += "FWD Init Win Bytes,Attempted Category,Label"
-    row = "10.0.0.1,5000,10.0.0.2,80,6,2017-07-06 12:39:06.818901,1500000,3,4,100,200,12.5,8192,-1,BENIGN"
+    row = "10.0.0.1,5000,10.0.0.2,80,6,2017-07-06 12:39:06.818901,1500000,3,4,100,200,12.5,8192"
+    row += ",-1,BENIGN"
     v4 = read("cicflowmeter", write(tmp_path / "4.csv", four, row))
     python = "src_ip,dst_ip,src_port,dst_port,protocol,timestamp,flow_duration,tot_fwd_pkts,"
     python += "tot_bwd_pkts,totlen_fwd_pkts,totlen_bwd_pkts,flow_byts_s,init_fwd_win_byts"

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from netvigil.reasons import FeatureProfile
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+_READER = ("name", "config", "distribution", "version")
 _VERSIONED = ("netvigil", "numpy", "pyarrow", "scikit-learn", "skops", "pyod", "polars", "nfstream")
 
 
@@ -59,6 +61,7 @@ def save_bundle(pipeline: Pipeline, folder: Path, *, experiment: Mapping[str, An
         "versions": installed_versions(),
         "experiment": experiment,
         "flows": asdict(pipeline.info),
+        "reader": dict(pipeline.reader),
         "features": asdict(pipeline.contract) | {"digest": pipeline.contract.digest()},
         "rooms": rooms,
         "counts": dict(counts.values),
@@ -70,7 +73,7 @@ def save_bundle(pipeline: Pipeline, folder: Path, *, experiment: Mapping[str, An
         "seed": pipeline.seed,
         "files": {name: _sha256(folder / name) for name in files},
     }
-    text = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False)
+    text = _json(manifest)
     (folder / MANIFEST).write_text(text, "utf-8")
     digest = hashlib.sha256(text.encode()).hexdigest()
     (folder / "manifest.sha256").write_text(digest + "\n", "utf-8")
@@ -177,6 +180,7 @@ def _load(folder: Path, manifest: dict[str, Any], plugins: Plugins) -> Pipeline:
         counts=TrainCounts().set_state(counts),
         profile=FeatureProfile.from_state(profile),
         seed=int(manifest["seed"]),
+        reader={key: manifest["reader"][key] for key in _READER},
     )
 
 
@@ -232,7 +236,11 @@ def _read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
         found = manifest.get("format") if isinstance(manifest, dict) else None
         msg = f"This bundle has format {found}; this netvigil reads format {FORMAT}."
         raise BundleError(msg, where=str(folder))
-    for name, sha in manifest.get("files", {}).items():
+    files = manifest.get("files")
+    if not isinstance(files, dict):
+        msg = "The manifest lists no files."
+        raise BundleError(msg, where=str(folder))
+    for name, sha in files.items():
         file = folder / _plain(name)
         if not file.is_file() or _sha256(file) != sha:
             msg = f"'{name}' of the bundle is missing or was changed after it was written."
@@ -275,12 +283,36 @@ def _read_estimator(path: Path, trusted: tuple[str, ...]) -> object:
     """Make an estimator of the listed types only; anything else is refused before it exists."""
     import skops.io
 
-    unlisted = sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted))
+    try:
+        unlisted = sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted))
+    except _BROKEN as error:
+        raise _no_estimator(path, error) from error
     if unlisted:
         msg = f"The bundle holds objects of unlisted types: {', '.join(unlisted)}."
         do = "Do not use this bundle unless you know who made it; fit again instead."
         raise BundleError(msg, where=str(path), do=do)
-    return skops.io.load(path, trusted=list(trusted))
+    try:
+        return skops.io.load(path, trusted=list(trusted))
+    except _BROKEN as error:
+        raise _no_estimator(path, error) from error
+
+
+# What zipfile, json and skops raise on a file that is no skops file, or one of another version.
+_BROKEN = (BadZipFile, OSError, ValueError, TypeError, KeyError, AttributeError, ImportError)
+
+
+def _no_estimator(path: Path, error: Exception) -> BundleError:
+    msg = "An estimator file of the bundle cannot be read."
+    return BundleError(msg, where=f"{path}: {type(error).__name__}: {error}")
+
+
+def _json(manifest: Mapping[str, Any]) -> str:
+    """Return the manifest's text; an infinite cut is legal, an object that JSON lacks is not."""
+    try:
+        return json.dumps(manifest, indent=1, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        msg = f"A part's state or settings are no plain JSON: {error}."
+        raise BundleError(msg, do="Its `State.values` may hold JSON values only.") from error
 
 
 def _sha256(path: Path) -> str:

@@ -32,7 +32,9 @@ SHORTCUTS: dict[str, re.Pattern[str]] = {
     "identifier": re.compile(
         r"(^|_)(id|uid|query_id|expiration_id|vlan|tunnel|index|oui|mac)(_|$)"
     ),
-    "address": re.compile(r"(^|_)(ip|addr|address|is_sm_ips_ports|local_orig|local_resp)(_|$)"),
+    "address": re.compile(
+        r"(^|_)(ip(?!_version)|addr|address|is_sm_ips_ports|local_orig|local_resp)(_|$)"
+    ),
     "answer code": re.compile(r"ftp_command_ret_code"),
 }
 """Why a column is denied -> names it matches (without the `x_` or `c_`)."""
@@ -151,8 +153,10 @@ def extract(flows: FlowTable, contract: FeatureContract) -> FlowFeatures:
     x = np.empty((len(flows), len(contract.numeric)), np.float32, order="F")
     for column, name in enumerate(contract.numeric):
         values = flows.table[name]
-        # Arrow hands nulls of a float column over as NaN.
-        x[:, column] = (values.cast(pa.float32()) if values.null_count else values).to_numpy()
+        # Arrow hands nulls of a float column over as NaN. Rounding a counter is what we want, and
+        # `safe` would refuse; NumPy rounds the columns without nulls to the same bits.
+        nulls = values.null_count > 0
+        x[:, column] = (values.cast(pa.float32(), safe=False) if nulls else values).to_numpy()
     categories = {name: _category(flows.table[name]) for name in contract.categories}
     return FlowFeatures(x=x, names=contract.numeric, categories=categories)
 

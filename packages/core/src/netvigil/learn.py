@@ -84,6 +84,7 @@ def make_pipeline(
         counts=prepared.counts,
         profile=prepared.profile,
         seed=seed,
+        reader=prepared.reading.reader.describe(),
     )
 
 

@@ -6,7 +6,7 @@ carries: everything that `detect` needs, and nothing that saw a label unless it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,11 @@ def _check_fit(assembly: Assembly, plugins: Plugins) -> None:
             raise IncompatiblePartsError(
                 msg, do=f"Scorers that fit: {', '.join(fitting) or 'none'}."
             )
+    own = assembly.scorer.part
+    if isinstance(own, parts.Scorer) and own.transductive:
+        msg = f"Scorer '{own.name}' scores a flow by its companions, which no bundle can carry."
+        do = "Choose another scorer; evaluate.also can still name this one for comparison."
+        raise IncompatiblePartsError(msg, where="[scorer]", do=do)
     threshold = assembly.threshold.part
     assert isinstance(threshold, parts.Threshold)
     if threshold.supervised and assembly.labeller is None:
@@ -186,7 +191,7 @@ class Pipeline:
     """A fitted pipeline, from flows to scores.
 
     `contract` and `info` say what a source must offer; `cut` is where alerts begin, `provenance`
-    what it was set on.
+    what it was set on; `reader` names the reader and its settings, which decide what a flow is.
     """
 
     contract: FeatureContract
@@ -200,6 +205,7 @@ class Pipeline:
     counts: TrainCounts
     profile: FeatureProfile
     seed: int
+    reader: Mapping[str, Any]
 
     def features(self, flows: FlowTable) -> FlowFeatures:
         """Return the transformed features of flows."""

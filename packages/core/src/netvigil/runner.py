@@ -118,7 +118,7 @@ def detect(
     if out.exists():
         msg = "There is something of that name already."
         raise RunError(msg, where=str(out), do="Choose another --out, or remove it.")
-    reading = choose_reader(source, plugins, name=reader)
+    reading = choose_reader(source, plugins, name=reader, fitted=pipeline.reader)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         work = Path(scratch)

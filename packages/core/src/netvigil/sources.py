@@ -32,9 +32,17 @@ class Reading:
 
 
 def choose_reader(
-    source: Path, plugins: Plugins, *, name: str = "auto", options: Mapping[str, Any] | None = None
+    source: Path,
+    plugins: Plugins,
+    *,
+    name: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    fitted: Mapping[str, Any] | None = None,
 ) -> Reading:
     """Pick a reader by name, or ask each in turn whether the source is in its dialect.
+
+    `fitted` is the name and config of the reader a bundle was fitted with: if that is the one, it
+    gets the same settings again, because a timeout decides what a flow is.
 
     Raises:
         SourceError: No such source, or nobody knows its dialect.
@@ -44,6 +52,8 @@ def choose_reader(
     if name == "auto":
         found = detect(source, [r.part for r in plugins.of(parts.FlowReader)])
         name, reason = found.name, found.reason
+    if fitted is not None and fitted["name"] == name:
+        options = {**fitted["config"], **(options or {})}
     choice = Choice(name=name, options=dict(options or {}))
     chosen = choose(plugins, parts.FlowReader, choice, section="flows", base=source.parent)
     return Reading(chosen, reason)

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,11 @@ HEAD = 65_536  # bytes that decide the dialect; as much as `SourceHead` carries
 LONGEST_LINE = 16 << 20  # a longer "line" is a binary file
 SPAN = 8  # lines that one quoted field may cover; a quote that stays open longer is a stray one
 _GZIP = b"\x1f\x8b"
+_SEPARATORS = frozenset(b",;\t\r\n")
 _UTF8_MARK = b"\xef\xbb\xbf"
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-_PIECE = 1 << 20
+_PIECE = 1 << 17
+_AT_ONCE = 1 << 16  # bytes unpacked at once: all that damage can take away with it
 _NOT_ASCII = re.compile(rb"[^\n]*[\x80-\xff][^\n]*")
 
 
@@ -80,7 +82,7 @@ class TextFile:
         while not last:
             piece = next(pieces, b"")
             last = not piece
-            buffer = carry + piece
+            buffer = carry + piece if carry else piece
             if last and buffer and not buffer.endswith(b"\n"):
                 cut_off = buffer[: buffer.rfind(b"\n") + 1]
                 buffer = cut_off if self.damage else buffer + b"\n"
@@ -137,8 +139,9 @@ class TextFile:
                 if magic == _GZIP:
                     yield from self._unzipped(file, size)
                     return
+                # Whole lines at once save copying what a block leaves over.
                 while piece := file.read(size):
-                    yield piece
+                    yield piece + file.readline(LONGEST_LINE)
         except OSError as error:
             self._refuse(f"cannot be read: {error.strerror or error}.")
 
@@ -153,7 +156,7 @@ class TextFile:
                         self.damage = "" if not packed.strip(b"\0") else "junk after the gzip data"
                         break
                     unzip = zlib.decompressobj(wbits=31)
-                out += unzip.decompress(packed, size)
+                out += unzip.decompress(packed, _AT_ONCE)
                 packed = unzip.unused_data if unzip.eof else unzip.unconsumed_tail
                 if len(out) >= size:
                     yield bytes(out)
@@ -224,7 +227,8 @@ def _cut(buffer: bytes, *, last: bool) -> tuple[int, Block]:
     ends = np.flatnonzero(view == ord("\n")) + 1
     quotes = np.flatnonzero(view == ord('"'))
     per_line = np.diff(np.searchsorted(quotes, ends), prepend=0)
-    strays, whole = _strays(np.flatnonzero(per_line & 1), len(ends), last=last)
+    odd = _odd_lines(view, ends, quotes, np.flatnonzero(per_line & 1))
+    strays, whole = _strays(odd, len(ends), last=last)
     end = int(ends[whole - 1]) if whole else 0
     if not strays:
         return end, Block(buffer[:end], has_quotes=True)
@@ -235,20 +239,46 @@ def _cut(buffer: bytes, *, last: bool) -> tuple[int, Block]:
     return end, Block(mended.tobytes(), has_quotes=True, strays=places)
 
 
-def _strays(odd: NDArray[np.int64], lines: int, *, last: bool) -> tuple[tuple[int, ...], int]:
-    """Pair lines with an odd number of quotes into records.
+class _Odd(NamedTuple):
+    """A line with an odd number of quotes, and whether it may open or close a quoted field."""
+
+    line: int
+    opens: bool
+    closes: bool
+
+
+def _odd_lines(
+    view: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+    quotes: NDArray[np.int64],
+    lines: NDArray[np.int64],
+) -> list[_Odd]:
+    """Look at the quotes of odd lines: one that opens a field follows a separator, for example."""
+    found = []
+    for line in lines.tolist():
+        start = int(ends[line - 1]) if line else 0
+        first, beyond = np.searchsorted(quotes, (start, ends[line]))
+        opener, closer = int(quotes[beyond - 1]), int(quotes[first])
+        opens = opener == start or view[opener - 1] in _SEPARATORS
+        found.append(_Odd(line, opens, view[closer + 1] in _SEPARATORS))
+    return found
+
+
+def _strays(odd: list[_Odd], lines: int, *, last: bool) -> tuple[tuple[int, ...], int]:
+    """Pair odd lines into records.
 
     Returns the lines whose quote never closes, and how many lines make whole records.
     """
     strays: list[int] = []
     place = 0
     while place < len(odd):
-        opener = int(odd[place])
-        if place + 1 < len(odd) and odd[place + 1] - opener <= SPAN:
+        this = odd[place]
+        after = odd[place + 1] if place + 1 < len(odd) else None
+        if this.opens and after and after.closes and after.line - this.line <= SPAN:
             place += 2
-        elif last or lines - opener > SPAN:
-            strays.append(opener)
+        elif after or not this.opens or last or lines - this.line > SPAN:
+            strays.append(this.line)
             place += 1
         else:
-            return tuple(strays), opener
+            return tuple(strays), this.line
     return tuple(strays), lines

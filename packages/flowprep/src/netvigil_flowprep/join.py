@@ -14,48 +14,40 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from netvigil.addresses import combine, flow_keys
-from netvigil.contracts import FlowTable, LabelTable
+from netvigil.contracts import FlowTable, JoinedFlows
 from netvigil.errors import ConfigError
+from netvigil.parts import PartConfig
 from netvigil_flowprep.merging import merge
 from netvigil_flowprep.segments import running_maximum
 
 _NO_PORT = 1 << 16  # no port is no number of a port
 
 
-@dataclass(frozen=True)
-class Joined:
-    """Joined flows, and where each piece went.
+class TimeoutConfig(PartConfig):
+    """Settings of the joiner `timeout`."""
 
-    Shapes:
-        old_id, new_id: int64 [pieces], in the order of the pieces; a flow has the id of its first
-            piece
-    """
-
-    flows: FlowTable
-    old_id: NDArray[np.int64]
-    new_id: NDArray[np.int64]
-
-    def relabel(self, labels: LabelTable) -> LabelTable:
-        """Return the labels of the joined flows.
-
-        A flow is an attack (of the first such piece's category) if any piece is one, else unknown
-        if any piece is unknown, else benign.
-        """
-        pieces = labels.align(self.old_id)
-        flow_id, flow = np.unique(self.new_id, return_inverse=True)
-        is_attack = np.bincount(flow, pieces.is_attack, len(flow_id)) > 0
-        unknown = np.bincount(flow, ~pieces.known, len(flow_id)) > 0
-        rows = np.flatnonzero(pieces.is_attack)[::-1]
-        first = np.zeros(len(flow_id), np.int64)
-        first[flow[rows]] = rows  # of equal places the last one written stays: the first piece
-        keep = is_attack | ~unknown
-        names = pa.array(pieces.attack[first[keep]], pa.string())
-        return LabelTable.of(flow_id[keep], is_attack[keep], names)
+    timeout_s: float = Field(
+        120.0,  # NFStream's idle timeout: what it would not have cut
+        ge=0,
+        description="gap in seconds below which pieces belong together; 0 joins nothing",
+    )
 
 
-def join(flows: FlowTable, *, timeout_s: float) -> Joined:
+class Timeout:
+    """Joins pieces whose gap is below a timeout; see the module."""
+
+    def __init__(self, config: TimeoutConfig) -> None:
+        self.config = config
+
+    def join(self, batches: Iterable[FlowTable]) -> Iterator[JoinedFlows]:
+        """Join a stream of batches in start order; see `join_batches`."""
+        return join_batches(batches, timeout_s=self.config.timeout_s)
+
+
+def join(flows: FlowTable, *, timeout_s: float) -> JoinedFlows:
     """Join pieces whose gap is below `timeout_s`; 0 joins nothing.
 
     Flows without an address on either side stay alone. A unidirectional source becomes
@@ -69,16 +61,16 @@ def join(flows: FlowTable, *, timeout_s: float) -> Joined:
         msg = f"A timeout of {timeout_s:g} s is negative."
         raise ConfigError(msg, do="Give the largest gap within a conversation, in seconds.")
     if timeout_s == 0 or not len(flows):
-        return Joined(flows, flows.flow_id, flows.flow_id)
+        return JoinedFlows(flows, flows.flow_id, flows.flow_id)
     groups = _Groups.of(flows, round(timeout_s * 1e6))
     info = replace(
         flows.info, direction="bi" if flows.info.direction == "uni" else flows.info.direction
     )
     table = merge(flows.table, of_piece=groups.of_piece, first=groups.first, reverse=groups.reverse)
-    return Joined(FlowTable(table, info), flows.flow_id, flows.flow_id[groups.first_of_piece])
+    return JoinedFlows(FlowTable(table, info), flows.flow_id, flows.flow_id[groups.first_of_piece])
 
 
-def join_batches(batches: Iterable[FlowTable], *, timeout_s: float) -> Iterator[Joined]:
+def join_batches(batches: Iterable[FlowTable], *, timeout_s: float) -> Iterator[JoinedFlows]:
     """Join a stream of batches in start order, holding back only conversations that may go on.
 
     Each result is in start order, but a long conversation comes out when it ends, so the results

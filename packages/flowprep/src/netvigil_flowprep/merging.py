@@ -86,18 +86,29 @@ class Pieces:
         values = self._turned(name)
         if rule == "sum":
             return np.where(segments.any_value(values), segments.total(values), np.nan)
-        if rule in ("min", "max"):
-            return segments.least(values) if rule == "min" else segments.most(values)
         if rule == "rate":
             return segments.mean(values, self._floats("duration_s"))
-        if rule == "mean":
-            return segments.mean(values, self._samples(name))
+        first = values[self._chosen(~np.isnan(values), last=False)]
         if rule == "first":
-            return values[self._chosen(~np.isnan(values), last=False)]
+            return first
+        samples = self._samples(name)
+        # Exporters write 0 for the packets of a direction that had none.
+        values = np.where(samples == 0, np.nan, values)
+        found = self._of_samples(name, rule, values, samples)
+        return np.where(np.isnan(found), first, found)
+
+    def _of_samples(
+        self, name: str, rule: str, values: NDArray[np.float64], samples: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        segments = self._segments
+        if rule in ("min", "max"):
+            return segments.least(values) if rule == "min" else segments.most(values)
+        if rule == "mean":
+            return segments.mean(values, samples)
         mean = mean_of(name, self._table.column_names)
         means = None if mean is None else self._turned(mean)
         squares = values if rule == "variance" else values**2
-        pooled = segments.variance(squares, means, self._samples(name))
+        pooled = segments.variance(squares, means, samples)
         pooled[~segments.any_value(values)] = np.nan
         return pooled if rule == "variance" else np.sqrt(pooled)
 
@@ -111,13 +122,13 @@ class Pieces:
         return np.where(self._reverse, against, values)
 
     def _samples(self, name: str) -> NDArray[np.float64]:
-        """Return over how many packets (or gaps between them) each piece took a statistic."""
+        """Return how many packets (or gaps between them) each piece has, NaN where unknown."""
         about = direction_of(name, self._table.column_names)
         if about == "both":
-            packets = np.nan_to_num(self._turned("fwd_packets"))
-            packets = packets + np.nan_to_num(self._turned("bwd_packets"))
+            forth, back = self._turned("fwd_packets"), self._turned("bwd_packets")
+            packets = np.where(np.isnan(forth), back, forth + np.nan_to_num(back))
         else:
-            packets = np.nan_to_num(self._turned(f"{about}_packets"))
+            packets = self._turned(f"{about}_packets")
         gaps = any(word in name for word in ("iat", "interval", "intpkt", "inter_packet"))
         return np.maximum(packets - 1, 0) if gaps else packets
 

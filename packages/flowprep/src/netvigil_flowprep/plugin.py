@@ -129,6 +129,19 @@ def netvigil_flow_labellers() -> Iterator[parts.FlowLabeller]:
 
 
 @hookimpl
+def netvigil_flow_joiners() -> Iterator[parts.FlowJoiner]:
+    """Rules that join the records of one conversation."""
+    from netvigil_flowprep.join import TimeoutConfig
+
+    yield parts.FlowJoiner(
+        name="timeout",
+        summary="Pieces of one conversation whose gap is below a timeout become one flow.",
+        config=TimeoutConfig,
+        make=_lazy("join:Timeout"),
+    )
+
+
+@hookimpl
 def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
     """Label-free feature maps, fitted on the train range."""
     from netvigil_flowprep.transforms.categories import CategoriesConfig

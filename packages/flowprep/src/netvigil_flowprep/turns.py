@@ -56,10 +56,15 @@ def in_turn(
 def closing(batches: Iterable[FlowBatch], report: Callable[[], ReadReport]) -> Iterator[FlowBatch]:
     """Yield batches one behind, and add to the last what is only known at the end."""
     held = None
-    for batch in batches:
-        if held is not None:
+    try:
+        for batch in batches:
+            if held is not None:
+                yield held
+            held = batch
+    except SourceError:
+        if held is not None:  # what was read before the error is not lost by it
             yield held
-        held = batch
+        raise
     if held is not None:
         yield replace(held, report=held.report + report())
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from netvigil import parts
 from netvigil.errors import SourceError
+from netvigil.parts import NoConfig
 from netvigil.testing.conformance import checks_for
+from netvigil_flowprep import plugin
 from netvigil_flowprep.labellers.config import EventsConfig
 from netvigil_flowprep.labellers.event_files import read_events
 from netvigil_flowprep.labellers.events import EventLabels
+from netvigil_flowprep.labellers.inline import Inline
 
 LOG = """\
 [1000.000 -- 2023-03-10 10:29:34 -- 0.00] [INFO] data collection starts
@@ -19,6 +23,7 @@ LOG = """\
 [1060.000 -- 2023-03-10 10:35:47 -- 60.0] [BAD-MISCONF-DUPLICATION-END]cleaned up, reset
 [1100.000 -- 2023-03-10 10:40:00 -- 100.0] [INFO] archive complete
 """
+UTC = {"offset_s": 0}  # a Westermo log is taken for local time unless told otherwise
 ATTACKER, VICTIM, OTHER = "10.0.0.99", "10.0.0.6", "10.0.0.7"
 
 
@@ -52,7 +57,7 @@ FLOWS = [
 
 
 def test_overlap_and_endpoint_make_an_attack(log, make_flows):
-    config = EventsConfig(truth=log, attackers={"ssh": [ATTACKER]})
+    config = EventsConfig(truth=log, **UTC, attackers={"ssh": [ATTACKER]})
     labeller = EventLabels(config)
     said = _said(labeller.label(make_flows(FLOWS), None))
     assert said == {1: "benign", 2: "ssh", 3: "ssh", 4: "benign", 5: "ssh", 6: "benign"}
@@ -63,7 +68,7 @@ def test_overlap_and_endpoint_make_an_attack(log, make_flows):
 
 
 def test_any_labels_everything_during_an_event(log, make_flows):
-    config = EventsConfig(truth=log, match="any")
+    config = EventsConfig(truth=log, **UTC, match="any")
     said = _said(EventLabels(config).label(make_flows(FLOWS), None))
     assert said[4] == "ssh"
     assert said[7] == "misconf_duplication"
@@ -75,27 +80,39 @@ def test_any_labels_everything_during_an_event(log, make_flows):
     [("benign", "benign"), ("any", "misconf_duplication"), ("unknown", None)],
 )
 def test_events_without_an_address_follow_their_setting(log, make_flows, setting, expected):
-    config = EventsConfig(truth=log, attackers={"ssh": [ATTACKER]}, without_address=setting)
+    config = EventsConfig(truth=log, **UTC, attackers={"ssh": [ATTACKER]}, without_address=setting)
     assert _said(EventLabels(config).label(make_flows(FLOWS), None)).get(7) == expected
 
 
 def test_an_attack_is_known_even_while_something_else_is_doubtful(log, make_flows):
-    config = EventsConfig(truth=log, attackers={"ssh": [ATTACKER]})
+    config = EventsConfig(truth=log, **UTC, attackers={"ssh": [ATTACKER]})
     said = _said(EventLabels(config).label(make_flows([_flow(1015, 1055)]), None))
     assert said == {0: "ssh"}
+
+
+def test_flows_without_addresses_are_unknown_during_an_event_only(log, make_flows):
+    flows = make_flows([_flow(1015, 1016, None, None), _flow(1030, 1031, None, None)])
+    config = EventsConfig(truth=log, **UTC, attackers={"ssh": [ATTACKER]})
+    assert _said(EventLabels(config).label(flows, None)) == {1: "benign"}
 
 
 def test_tolerance_and_offset_move_the_events(log, make_flows):
     flows = make_flows([_flow(1000, 1001), _flow(1008, 1009), _flow(4612, 4613)])
     attackers = {"ssh": [ATTACKER]}
-    wide = EventsConfig(truth=log, attackers=attackers, tolerance_s=2)
+    wide = EventsConfig(truth=log, **UTC, attackers=attackers, tolerance_s=2)
     assert _said(EventLabels(wide).label(flows, None)) == {0: "benign", 1: "ssh"}
     later = EventsConfig(truth=log, attackers=attackers, offset_s=3600)
     assert _said(EventLabels(later).label(flows, None)) == {2: "ssh"}
 
 
+def test_a_westermo_log_is_in_local_time_by_default(log, make_flows):
+    flows = make_flows([_flow(4612 - 7200, 4613 - 7200)])
+    labeller = EventLabels(EventsConfig(truth=log, attackers={"ssh": [ATTACKER]}))
+    assert _said(labeller.label(flows, None)) == {0: "ssh"}
+
+
 def test_outside_may_count_as_benign(log, make_flows):
-    config = EventsConfig(truth=log, attackers={"ssh": [ATTACKER]}, outside="benign")
+    config = EventsConfig(truth=log, **UTC, attackers={"ssh": [ATTACKER]}, outside="benign")
     said = _said(EventLabels(config).label(make_flows(FLOWS), None))
     assert said[0] == said[8] == "benign"
 
@@ -176,7 +193,7 @@ def test_a_source_without_a_clock_is_refused(log, make_flows):
 
 
 def test_events_that_match_nothing_are_refused_in_the_end(log, make_flows):
-    labeller = EventLabels(EventsConfig(truth=log, attackers={"ssh": ["10.9.9.9"]}))
+    labeller = EventLabels(EventsConfig(truth=log, **UTC, attackers={"ssh": ["10.9.9.9"]}))
     labeller.label(make_flows(FLOWS), None)
     with pytest.raises(SourceError, match="None of 2 rows of truth matches any of 9 flows"):
         labeller.summary().require_matches(where=str(log))
@@ -186,7 +203,7 @@ def test_conformance(log, make_flows):
     part = parts.FlowLabeller(
         name="events", summary="Events.", make=EventLabels, config=EventsConfig
     )
-    config = {"truth": log, "attackers": {"ssh": [ATTACKER]}}
+    config = {"truth": log, **UTC, "attackers": {"ssh": [ATTACKER]}}
     for check in checks_for(part, config=config, flows=make_flows(FLOWS)):
         check(part)
 
@@ -203,3 +220,22 @@ def test_the_real_event_log(data):
     }
     longest_s = (events.frame["end_us"] - events.frame["start_us"]).max() / 1e6
     assert 0 < longest_s < 600
+
+
+def test_the_real_events_agree_with_the_labels_in_the_real_flows(data):
+    """The data set's own labels of the attackers' traffic, against the event log."""
+    part = next(p for p in plugin.netvigil_flow_readers() if p.name == "westermo")
+    source = data / "westermo" / "flows_bottom.csv.gz"
+    (batch,) = part.make(part.config()).read(source, batch_rows=100_000)
+    flows = batch.flows
+    own = Inline(NoConfig()).label(flows, batch.inline).align(flows.flow_id)
+    labeller = EventLabels(EventsConfig(truth=data / "westermo" / "events.txt"))
+    said = labeller.label(flows, None).align(flows.flow_id)
+    for category in ("ssh", "portscan1", "portscan2"):
+        assert np.mean(said.attack[own.attack == category] == category) > 0.99
+    assert not np.any(said.is_attack & ~own.is_attack)
+    faults = np.isin(own.attack, ["misconf", "misconf_duplication"])
+    assert not said.known[faults].any()
+    # Half of the man-in-the-middle flows run between the two victims' own addresses.
+    assert np.mean(said.attack[own.attack == "mitm"] == "mitm") > 0.4
+    labeller.summary().require_matches(where="events.txt")

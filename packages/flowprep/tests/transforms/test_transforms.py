@@ -41,10 +41,7 @@ def features(draw, *, names=("x_a", "x_b", "x_c"), layout=None):
     column = draw(st.lists(TEXTS, min_size=flows, max_size=flows))
     category = pa.array(column, pa.string()).dictionary_encode()
     layout = layout or draw(st.sampled_from(("C", "F", "strided")))
-    if layout == "strided":
-        x = np.repeat(x, 2, axis=1)[:, ::2]
-    else:
-        x = np.asarray(x, order=layout)
+    x = np.repeat(x, 2, axis=1)[:, ::2] if layout == "strided" else np.asarray(x, order=layout)
     return FlowFeatures(x, names, {"c_proto": category})
 
 

@@ -29,7 +29,7 @@ class DetectorConfig(PartConfig):
     fit_rows: int | None = Field(
         LINEAR_ROWS,
         ge=1,
-        description="Fit on at most so many flows, a seeded sample; null takes all.",
+        description="Fit on at most so many flows, a repeatable sample; null takes all.",
     )
 
     def settings(self, rows: int) -> dict[str, Any]:
@@ -133,7 +133,9 @@ class IForestConfig(DetectorConfig):
 
     # 100 trees of 256 flows see at most 25,600 flows, and PyOD's `fit` scores all it gets, twice.
     fit_rows: int | None = Field(
-        100_000, ge=1, description="Fit on at most so many flows, a seeded sample; null takes all."
+        100_000,
+        ge=1,
+        description="Fit on at most so many flows, a repeatable sample; null takes all.",
     )
     n_estimators: int = Field(100, ge=1, description="Trees.")
     max_samples: int | float | Literal["auto"] = Field(
@@ -157,7 +159,7 @@ class NeighbourConfig(DetectorConfig):
 
     # Cost of a score grows with the flows kept: about 12,000 flows/s at 20,000 kept.
     fit_rows: int | None = Field(
-        50_000, ge=2, description="Keep at most so many flows, a seeded sample; null keeps all."
+        50_000, ge=2, description="Keep at most so many flows, a repeatable sample; null keeps all."
     )
     n_neighbors: int = Field(5, ge=1, description="Neighbours that count.")
     algorithm: Neighbours = Field(
@@ -206,7 +208,9 @@ class OcsvmConfig(DetectorConfig):
     # Fitting costs time and memory quadratic in the flows, and half of them (`nu`) become support
     # vectors that every score visits.
     fit_rows: int | None = Field(
-        10_000, ge=1, description="Fit on at most so many flows, a seeded sample; null takes all."
+        10_000,
+        ge=1,
+        description="Fit on at most so many flows, a repeatable sample; null takes all.",
     )
     kernel: Literal["rbf", "linear", "poly", "sigmoid"] = Field("rbf", description="The kernel.")
     degree: int = Field(3, ge=1, description="Degree of the poly kernel.")
@@ -228,7 +232,9 @@ class McdConfig(DetectorConfig):
 
     # By far the slowest fit of all: some 6,000 flows/s at 52 features.
     fit_rows: int | None = Field(
-        50_000, ge=2, description="Fit on at most so many flows, a seeded sample; null takes all."
+        50_000,
+        ge=2,
+        description="Fit on at most so many flows, a repeatable sample; null takes all.",
     )
     assume_centered: bool = Field(default=False, description="Take the location to be zero.")
     support_fraction: float | None = Field(
@@ -240,7 +246,9 @@ class McdConfig(DetectorConfig):
     # PyOD inverts a singular covariance by its pseudo-inverse, which gives *no* distance to just
     # the directions in which training flows never vary.
     ridge: float = Field(
-        1e-6, ge=0, description="Added to a singular covariance, as a share of its mean variance."
+        1e-6,
+        ge=0,
+        description="Variance of directions in which none varies, as a share of the mean variance.",
     )
 
     def settings(self, rows: int) -> dict[str, Any]:

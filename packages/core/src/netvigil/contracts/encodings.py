@@ -43,7 +43,9 @@ class EncodedFlows:
             if len(array) != flows:
                 msg = f"'{name}' of an encoding has {len(array):,} rows for {flows:,} flows."
                 raise ContractError(msg, do="Each flow must appear exactly once, in order.")
-            if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):
+            with np.errstate(invalid="ignore"):  # opposite infinities add up to NaN
+                total = array.sum(dtype=np.float64) if array.dtype.kind == "f" else 0.0
+            if not np.isfinite(total):
                 msg = f"'{name}' of an encoding holds NaN or infinity."
                 raise ContractError(msg)
 

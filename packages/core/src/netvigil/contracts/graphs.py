@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil.contracts.ids import distinct
 from netvigil.errors import ContractError
 
 
@@ -145,8 +146,8 @@ class WindowGraphs:
             msg = "Flow features hold NaN or infinity."
             raise ContractError(msg, do="Put `clean` first among features.transforms.")
         ids = self.flow_id
-        if not np.all(ids[1:] > ids[:-1]) and len(np.unique(ids)) != len(ids):
-            msg = f"{len(ids)} rows stand for {len(np.unique(ids))} flows."
+        if distinct(ids) != len(ids):
+            msg = f"{len(ids)} rows stand for {distinct(ids)} flows."
             raise ContractError(
                 msg, do="Each flow must appear exactly once. Check WindowGraphs.flow_id."
             )
@@ -160,7 +161,7 @@ def _all_finite(x: NDArray[np.float32]) -> bool:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         sums = x @ np.ones(x.shape[1], np.float32)
-    return bool(np.isfinite(sums).all() or np.isfinite(x.sum(dtype=np.float64)))
+        return bool(np.isfinite(sums).all() or np.isfinite(x.sum(dtype=np.float64)))
 
 
 class WindowStream(Protocol):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil.contracts.ids import distinct
 from netvigil.errors import ContractError
 
 
@@ -36,7 +37,7 @@ class ScoreTable:
             msg = f"{broken:,} of {len(self.score):,} scores are not finite."
             raise ContractError(msg, do="A scorer must rank every flow; see its settings.")
         ids = self.flow_id
-        if not np.all(ids[1:] > ids[:-1]) and len(np.unique(ids)) != len(ids):
+        if distinct(ids) != len(ids):
             msg = "A flow has two scores."
             raise ContractError(msg, do="One flow in, one score out.")
 

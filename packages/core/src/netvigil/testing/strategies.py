@@ -40,7 +40,7 @@ def flow_tables(
     draw: st.DrawFn,
     *,
     min_flows: int = 0,
-    max_flows: int = 30,
+    max_flows: int = 12,
     clock: bool = True,
     addresses: bool = True,
 ) -> FlowTable:

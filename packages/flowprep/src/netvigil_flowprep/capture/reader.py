@@ -33,7 +33,8 @@ from netvigil_flowprep.capture.container import Walk, check, first_link_type, is
 from netvigil_flowprep.capture.files import Capture, capture_files, opened, starts_a_capture
 from netvigil_flowprep.capture.link_types import describe
 from netvigil_flowprep.capture.process import Meters
-from netvigil_flowprep.readers.nfstream import DIALECT, LAYERS, NFStreamConfig
+from netvigil_flowprep.readers.config import NFStreamConfig
+from netvigil_flowprep.readers.nfstream import DIALECT, LAYERS
 from netvigil_flowprep.readers.parsing import Layout
 from netvigil_flowprep.readers.plan import Outputs, Plan, frame_plan
 from netvigil_flowprep.tally import Tally, escape
@@ -66,7 +67,7 @@ class Pcap:
             return None
         link_type = first_link_type(head.head)
         layer = "" if link_type is None else f", {describe(link_type)}"
-        return f"the magic number of a capture ({head.head[:4].hex()}{layer})"
+        return f"a capture's magic number {head.head[:4].hex()}{layer}"
 
     def read(self, source: Path, *, batch_rows: int) -> Iterator[FlowBatch]:
         """Yield flows, file by file.

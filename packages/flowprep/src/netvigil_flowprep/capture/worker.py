@@ -51,6 +51,8 @@ class Channel:
         try:
             self._rows.append(self._values(flow))
         except AttributeError:
+            if hasattr(flow, "src_ip"):  # a flow of another NFStream, which must not vanish
+                raise
             self.error = getattr(flow, "message", "") or self.error
             return
         if len(self._rows) >= self._batch_rows:

@@ -30,7 +30,11 @@ class EventsConfig(PartConfig):
     tolerance_s: float = Field(
         0.0, ge=0, description="seconds by which events are widened at both ends"
     )
-    offset_s: float = Field(0.0, description="seconds added to the file's times (time zones)")
+    offset_s: float | None = Field(
+        None,
+        description="seconds added to the file's times (time zones); by default 0, and -3600 for a "
+        "Westermo log, whose clock is local time",
+    )
     outside: Literal["unknown", "benign"] = Field(
         "unknown", description="what flows are outside the time that the file covers"
     )

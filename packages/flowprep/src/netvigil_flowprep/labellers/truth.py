@@ -24,6 +24,7 @@ from netvigil_flowprep.labellers.intervals import IntervalIndex
 
 Keys = NDArray[np.uint64]
 
+BLOCK = 32_768  # flows: the dozen arrays that make their keys fit into a core's level 2 cache
 ALWAYS_US = 1 << 62  # later than any clock, and an offset still fits into int64
 _SWAPPED = {"src_ip": "dst_ip", "dst_ip": "src_ip", "src_port": "dst_port", "dst_port": "src_port"}
 _FLOW_COLUMN = {
@@ -86,6 +87,11 @@ class Truth:
             is_attack=_column(frame, "is_attack", pl.Boolean).fill_null(value=True).to_numpy(),
         )
 
+    def intervals(self, rows: NDArray[np.int64], *, tolerance_us: int) -> IntervalIndex:
+        """Return the times of some rows, whoever they are about, under the key 0."""
+        start, end = self.start_us[rows] - tolerance_us, self.end_us[rows] + tolerance_us
+        return IntervalIndex(np.zeros(len(rows), np.uint64), start, end)
+
     def labels(
         self, flows: FlowTable, row: NDArray[np.int64], known: NDArray[np.bool_]
     ) -> LabelTable:
@@ -134,12 +140,28 @@ class TruthIndex:
         for side in (columns, swapped):
             if "src_ip" in side:
                 side["any_ip"] = side["src_ip"]
+        for first in range(0, len(flows), BLOCK):
+            block = slice(first, min(first + BLOCK, len(flows)))
+            sides = [
+                {n: column[block] for n, column in side.items()} for side in (columns, swapped)
+            ]
+            self._search(found[block], sides[0], sides[1], start[block], end[block])
+        return found
+
+    def _search(
+        self,
+        found: NDArray[np.int64],
+        forward: Mapping[str, Keys],
+        backward: Mapping[str, Keys],
+        start: NDArray[np.int64],
+        end: NDArray[np.int64],
+    ) -> None:
+        """Write the truth rows of some flows into `found`."""
         for names, rows, index in self._parts:
-            for key in _row_keys(names, columns, swapped, len(flows)):
+            for key in _row_keys(names, forward, backward, len(found)):
                 hit = index.find(key, start, end)
                 new = (found < 0) & (hit >= 0)
                 found[new] = rows[hit[new]]
-        return found
 
 
 def flow_times(flows: FlowTable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -147,6 +169,13 @@ def flow_times(flows: FlowTable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     if flows.info.time_basis != "clock":
         return np.zeros(len(flows), np.int64), np.zeros(len(flows), np.int64)
     return flows.start_us, flows.end_us
+
+
+def without_endpoint(flows: FlowTable) -> NDArray[np.bool_]:
+    """Say which flows lack an address on either side, bool [flows]."""
+    lacking: list[NDArray[np.bool_]]
+    lacking = [flows.table[name].is_null().to_numpy() for name in ("src_ip", "dst_ip")]
+    return lacking[0] | lacking[1]
 
 
 def require_clock(flows: FlowTable, *, where: str) -> None:

@@ -80,7 +80,7 @@ def _renamed_if(marker: str) -> Callable[[Header], Header]:
 
     def rename(header: Header) -> Header:
         if marker not in {text.strip() for text in header.texts}:
-            return header
+            return replace(header, names=())
         names = distinct_slugs(short_name(name) for name in header.names)
         return replace(header, names=names)
 

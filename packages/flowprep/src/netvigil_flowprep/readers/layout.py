@@ -77,8 +77,9 @@ def types_of(
     A column that the dialect does not know is numeric where the sample holds nothing but numbers.
     Label-like names stay text and are never features.
     """
-    everything_text = Layout(dict.fromkeys(header.names, pl.String), header.separator)
-    frame, _ = parse(Block(sample, has_quotes=b'"' in sample), everything_text, 0, Tally(""))
+    texts = dict.fromkeys(header.names, pl.String)
+    everything_text = Layout(texts, header.separator, header.texts)
+    frame, _ = parse(Block(sample, has_quotes=True), everything_text, 0, Tally(""))
     types: dict[str, DataType] = {}
     categories = set()
     for name in header.names:

@@ -35,6 +35,8 @@ def parquet_plan(path: Path, dialect: Dialect, config: Any) -> Plan | None:
         raise SourceError(msg, where=f"{path}: {error}", do="Export it again.") from error
     header = Header(tuple(schema.names), distinct_slugs(schema.names), ",", 0)
     names = (dialect.rename_header(header) if dialect.rename_header else header).names
+    if not names:  # the renaming found that this is another dialect
+        return None
     types = {
         name: dialect.types.get(name, _type(field.type))
         for name, field in zip(names, schema, strict=True)

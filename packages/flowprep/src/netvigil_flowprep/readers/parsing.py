@@ -86,11 +86,15 @@ class _Records(NamedTuple):
 def _forgiving(
     block: Block, layout: Layout, first_row: int, tally: Tally
 ) -> tuple[pl.DataFrame, int]:
-    records = _records(block.data, layout.separator)
+    data, oddities = _mend_quotes(block, layout.separator)
+    records = _records(data, layout.separator)
     rows = first_row + np.arange(len(records.ends))
-    places = np.searchsorted(records.ends, block.strays, side="right")
-    if len(places):
-        tally.repair("a quote that never closes", rows[places])
+    for reason, places in (
+        ("a quote that never closes", np.asarray(block.strays, np.int64)),
+        ("a quote within a field", oddities),
+    ):
+        mended = np.unique(np.searchsorted(records.ends, places, side="right"))
+        tally.repair(reason, rows[mended[mended < len(rows)]])
     whole = records.fields == len(layout)
     for reason, mask in (
         ("a line with too few fields", records.fields < len(layout)),
@@ -98,19 +102,50 @@ def _forgiving(
     ):
         if mask.any():
             first = int(np.argmax(mask))
-            text = block.data[records.starts[first] : records.ends[first]]
+            text = data[records.starts[first] : records.ends[first]]
             tally.lose(reason, rows[mask], value=utf8(text).decode("utf-8", "replace").rstrip())
-    data = _take(block.data, records, whole)
-    frame = _text(data, layout).with_columns(pl.Series("row", rows[whole]))
+    frame = _text(_take(data, records, whole), layout).with_columns(pl.Series("row", rows[whole]))
     frame = _drop_headers(frame, layout, tally)
     return _convert(frame, layout, tally), len(rows)
 
 
-def _records(data: bytes, separator: str) -> _Records:
-    view = np.frombuffer(data, np.uint8)
+def _mend_quotes(block: Block, separator: str) -> tuple[bytes, NDArray[np.int64]]:
+    """Make apostrophes of the quotes of a record where they do not enclose whole fields.
+
+    Newlines within such quotes become spaces, so records stay what they are. Returns the text and
+    the places of the quotes.
+    """
+    nothing = np.empty(0, np.int64)
+    if not block.has_quotes:
+        return block.data, nothing
+    view = np.frombuffer(block.data, np.uint8)
+    quotes = np.flatnonzero(view == ord('"'))
+    beside = np.frombuffer(f'\n\r"{separator}'.encode(), np.uint8)
+    before = np.where(quotes > 0, view[quotes - 1], ord("\n"))
+    opening = np.arange(len(quotes)) % 2 == 0
+    neighbour = np.where(opening, before, view[np.minimum(quotes + 1, len(view) - 1)])
+    odd = ~np.isin(neighbour, beside)
+    if not odd.any():
+        return block.data, nothing
+    ends = _record_ends(view)
+    touched = np.unique(np.searchsorted(ends, quotes[odd], side="right"))
+    mended = view.copy()
+    for places, mend in ((quotes, "'"), (np.flatnonzero(view == ord("\n")), " ")):
+        inside = np.isin(np.searchsorted(ends, places, side="right"), touched)
+        mended[np.setdiff1d(places[inside], ends - 1, assume_unique=True)] = ord(mend)
+    return mended.tobytes(), quotes[odd]
+
+
+def _record_ends(view: NDArray[np.uint8]) -> NDArray[np.int64]:
     # The parity of quotes so far; uint8 wraps around, which keeps parity.
     outside = np.add.accumulate(view == ord('"'), dtype=np.uint8) & 1 == 0
-    ends = np.flatnonzero((view == ord("\n")) & outside) + 1
+    return np.flatnonzero((view == ord("\n")) & outside) + 1
+
+
+def _records(data: bytes, separator: str) -> _Records:
+    view = np.frombuffer(data, np.uint8)
+    outside = np.add.accumulate(view == ord('"'), dtype=np.uint8) & 1 == 0
+    ends = _record_ends(view)
     starts = np.append(0, ends[:-1]) if len(ends) else ends
     if not len(ends):
         return _Records(starts, ends, ends)

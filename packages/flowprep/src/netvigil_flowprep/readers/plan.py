@@ -176,6 +176,7 @@ def _plan(
     derived = dict(dialect.derive(have, config))
     used = {root for expr in derived.values() for root in expr.meta.root_names()}
     prepare = dialect.prepare(config) if callable(dialect.prepare) else dialect.prepare
+    prepare = {n: expr for n, expr in prepare.items() if have >= set(expr.meta.root_names())}
     used |= {root for expr in prepare.values() for root in expr.meta.root_names()}
     outputs = derived
     for name, dtype in layout.types.items():

@@ -93,8 +93,9 @@ class ZeekText:
         self.header.check(self.where)
         frame = _strict(rows, self.header)
         if frame is not None:
-            yield self._numbered(frame, range(self.lines, self.lines + frame.height))
+            before = self.lines
             self.lines += frame.height
+            yield self._numbered(frame, range(before, self.lines))
             return
         middle = rows.rfind(b"\n", 0, len(rows) // 2) + 1
         if len(rows) > _SMALL and middle:
@@ -162,7 +163,7 @@ def header_of(comments: list[str]) -> Header | None:
 
 def csv_header(line: str) -> Header:
     """Read the header line of a conn log that was exported as CSV."""
-    fields = next(csv.reader(io.StringIO(line.strip())), [])
+    fields = _comma_separated(line.strip())
     return Header(tuple(field.strip() for field in fields), separator=",", quoted=True)
 
 
@@ -189,6 +190,11 @@ def _strict(rows: bytes, header: Header) -> pl.DataFrame | None:
 
 
 def _split(line: str, header: Header) -> list[str]:
-    if header.quoted:
+    return _comma_separated(line) if header.quoted else line.split(header.separator)
+
+
+def _comma_separated(line: str) -> list[str]:
+    try:
         return next(csv.reader([line]), [])
-    return line.split(header.separator)
+    except csv.Error:  # a carriage return or a field beyond all measure
+        return []

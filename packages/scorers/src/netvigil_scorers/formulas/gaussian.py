@@ -27,16 +27,20 @@ class Mahalanobis:
 
     @classmethod
     def learn(cls, detector: Any, rows: NDArray[np.float64], config: Any) -> Self:
-        """Fit PyOD's MCD; a singular covariance gets a ridge, so that every direction counts."""
+        """Fit PyOD's MCD; directions in which no training flow varies get a small variance.
+
+        Only those. Most training flows differ in directions in which the core of half the flows
+        does not; a ridge there would flag every usual flow outside the core.
+        """
         detector.fit(rows)
-        covariance = np.asarray(detector.covariance_)
         precision = np.array(detector.detector_.get_precision(), dtype=np.float64, order="C")
-        rank = np.linalg.matrix_rank(covariance, hermitian=True)
-        if config.ridge and rank < len(covariance):
-            # The core may be all equal flows; then the overall spread is all that is known.
-            spread = np.trace(covariance) / len(covariance) or rows.var() or 1.0
-            ridge = np.eye(len(covariance)) * (config.ridge * spread)
-            precision = np.ascontiguousarray(np.linalg.inv(covariance + ridge))
+        total = np.atleast_2d(np.cov(rows, rowvar=False))
+        variance, directions = np.linalg.eigh(total)
+        # The usual rank tolerance: a smaller variance is rounding.
+        still = directions[:, variance <= variance[-1] * len(total) * np.finfo(np.float64).eps]
+        if config.ridge:
+            spread = np.trace(total) / len(total) or 1.0
+            precision += still @ still.T / (config.ridge * spread)
         return cls(location=np.array(detector.location_), precision=precision)
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:

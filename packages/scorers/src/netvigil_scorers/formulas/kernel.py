@@ -31,7 +31,12 @@ class Kernel:
     @classmethod
     def learn(cls, detector: Any, rows: NDArray[np.float64], config: Any) -> Self:
         """Fit PyOD's OCSVM and read its support vectors."""
-        detector.fit(rows)
+        # scikit-learn draws a number from the global generator here, which libsvm never uses.
+        drawn_from = np.random.get_state()  # noqa: NPY002
+        try:
+            detector.fit(rows)
+        finally:
+            np.random.set_state(drawn_from)  # noqa: NPY002
         machine = detector.detector_
         gamma = config.gamma
         if gamma == "auto":

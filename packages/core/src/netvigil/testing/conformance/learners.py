@@ -76,7 +76,7 @@ def learner_checks(
         )
 
     def same_seed_same_result(subject: Subject) -> None:
-        """Equal seeds give equal bits, whatever the global generator; asking twice changes nothing."""
+        """Equal seeds give equal bits, whatever the global generator, and at every asking."""
         _seeded(subject, lesson_of(subject))
 
     def inputs_stay_unchanged(subject: Subject) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -51,16 +52,19 @@ def twice_gives_the_same(subject: Subject) -> None:
     _require_same(subject, _read(subject, WHOLE), _read(subject, WHOLE), "At the second reading")
 
 
-def ids_count_the_rows(subject: Subject) -> None:
-    """Ids are unique over all batches and lie in [0, rows read)."""
-    batches = _read(subject, 1_000)
-    ids = np.concatenate([b.flows.flow_id for b in batches])
-    report = _account(batches)
+def ids_count_upwards(subject: Subject) -> None:
+    """Ids are unique over all batches, count upwards from batch to batch, and are not negative."""
+    batches = [b for b in _read(subject, _third(subject)) if len(b.flows)]
+    ids = np.concatenate([b.flows.flow_id for b in batches] or [np.empty(0, np.int64)])
     subject.require(len(np.unique(ids)) == len(ids), "no id is given twice, in whatever batch.")
+    subject.require((ids >= 0).all(), "`flow_id` counts the rows of the source from 0.")
+    ranges = [(int(b.flows.flow_id.min()), int(b.flows.flow_id.max())) for b in batches]
+    rising = all(early[1] < late[0] for early, late in pairwise(ranges))
     subject.require(
-        len(ids) == 0 or (ids.min() >= 0 and ids.max() < report.read),
-        "`flow_id` counts the data rows of the source from 0.",
-        found=f"Ids {ids.min()} to {ids.max()} of {report.read} rows." if len(ids) else "",
+        rising,
+        "`flow_id` counts upwards from batch to batch.",
+        found=f"The batches' ids span {ranges}.",
+        mend="Number the rows over all files and batches, before anything is sorted or rejected.",
     )
 
 
@@ -161,6 +165,11 @@ def _read(subject: Subject, rows: int) -> list[FlowBatch]:
     return batches
 
 
+def _third(subject: Subject) -> int:
+    """Return a batch size that cuts the source into a few batches."""
+    return sum(len(b.flows) for b in _read(subject, WHOLE)) // 3 + 1
+
+
 def _account(batches: list[FlowBatch]) -> ReadReport:
     total = ReadReport()
     for batch in batches:
@@ -211,7 +220,7 @@ CHECKS = checks(
     recognises_its_dialect,
     chunk_size_changes_nothing,
     twice_gives_the_same,
-    ids_count_the_rows,
+    ids_count_upwards,
     every_row_is_accounted_for,
     batches_agree,
     damage_is_told_in_words,

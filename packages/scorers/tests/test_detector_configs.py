@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+
+import pytest
+from pydantic import ValidationError
+
+from netvigil_scorers import detector_configs as configs
+from netvigil_scorers.pyod_adapter import DETECTORS
+
+# Where ours differ, the reason stands beside the default.
+OURS = {("pca", "n_components")}
+# PyOD has no say in these.
+NOT_PYOD = {"fit_rows", "ridge"}
+
+
+@pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.name)
+def test_names_and_defaults_are_those_of_pyod(detector):
+    module, _, kind = detector.source.partition(":")
+    theirs = inspect.signature(getattr(import_module(module), kind)).parameters
+    for name, field in detector.config.model_fields.items():
+        if name in NOT_PYOD:
+            continue
+        assert name in theirs
+        if (detector.name, name) not in OURS:
+            assert field.default == theirs[name].default
+
+
+@pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.name)
+def test_no_setting_cuts_scores(detector):
+    assert not {"contamination", "random_state"} & set(detector.config.model_fields)
+
+
+def test_settings_bend_to_few_flows():
+    assert configs.CblofConfig().settings(3)["n_clusters"] == 3
+    assert configs.GmmConfig(n_components=5).settings(2)["n_components"] == 2
+    assert configs.LofConfig().settings(10)["n_neighbors"] == 9
+    assert configs.KnnConfig().settings(1)["n_neighbors"] == 1
+    assert configs.IForestConfig(max_samples=500).settings(90)["max_samples"] == 90
+
+
+def test_a_whole_number_of_components_stays_whole():
+    assert configs.PcaConfig(n_components=3.0).settings(9)["n_components"] == 3
+    assert configs.PcaConfig(n_components=0.5).settings(9)["n_components"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("config", "given"),
+    [
+        (configs.HbosConfig, {"n_bins": 1}),
+        (configs.HbosConfig, {"n_bins": "many"}),
+        (configs.CblofConfig, {"beta": 1}),
+        (configs.KnnConfig, {"algorithm": "kd_tree"}),
+        (configs.PcaConfig, {"contamination": 0.1}),
+        (configs.OcsvmConfig, {"nu": 0}),
+        (configs.IForestConfig, {"fit_rows": 0}),
+    ],
+)
+def test_wrong_settings_are_refused(config, given):
+    with pytest.raises(ValidationError):
+        config(**given)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from netvigil import parts
+from netvigil_scorers import plugin
+
+HEAVY = ("pyod", "sklearn", "pandas", "torch", "scipy", "numba", "skops", "threadpoolctl")
+
+
+def test_the_door_imports_nothing_heavy():
+    code = (
+        "import sys; import netvigil_scorers.plugin as p; "
+        "list(p.netvigil_scorers()), list(p.netvigil_thresholds()), list(p.netvigil_benchmarks()); "
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_netvigil_scorers():
+    found = {part.name: part for part in plugin.netvigil_scorers()}
+    names = "pca hbos cblof iforest knn lof ocsvm mcd gmm weighted-terms"
+    assert list(found) == names.split()
+    assert all(isinstance(part, parts.Scorer) for part in found.values())
+    assert {name for name, part in found.items() if part.trusted_types} == {"iforest"}
+    assert {name for name, part in found.items() if part.needs == "terms"} == {"weighted-terms"}
+    assert not any(part.transductive for part in found.values())
+
+
+def test_netvigil_thresholds():
+    names = "quantile target-fpr alerts-per-day evt mad fixed best-f1"
+    assert [part.name for part in plugin.netvigil_thresholds()] == names.split()
+
+
+@pytest.mark.parametrize("part", list(plugin.netvigil_benchmarks()), ids=lambda part: part.name)
+def test_netvigil_benchmarks(part):
+    assert part.room == "score"
+    benchmark = part.make(part.config())
+    assert benchmark.run(benchmark.setup(300, seed=0)) == 300
+
+
+@pytest.mark.parametrize(
+    "part", [*plugin.netvigil_scorers(), *plugin.netvigil_thresholds()], ids=lambda part: part.name
+)
+def test_every_setting_is_described(part):
+    assert all(field.description for field in part.config.model_fields.values())

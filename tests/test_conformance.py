@@ -1,0 +1,121 @@
+"""Every installed part of every kind is held to every check of its contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from netvigil import parts
+from netvigil.contracts import LabelTable
+from netvigil.plugins import load_plugins
+from netvigil.testing.conformance import ALL_CHECKS, Check, Given, checks_for
+from netvigil.testing.synthetic import traffic
+
+from .dialects import write_source
+
+PLUGINS = load_plugins()
+KINDS = sorted({check.kind for check in ALL_CHECKS}, key=lambda kind: kind.__name__)
+
+
+def cases() -> list[Any]:
+    """One case per part and check, named by both."""
+    found = []
+    for kind in KINDS:
+        for registered in PLUGINS.of(kind):
+            part = registered.part
+            marks = [pytest.mark.pcap] if part.name == "pcap" else []
+            found += [
+                pytest.param(part, check, id=f"{kind.__name__}-{part.name}-{check}", marks=marks)
+                for check in checks_for(part)
+            ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sources")
+
+
+@pytest.mark.parametrize(("part", "check"), cases())
+def test_part_keeps_its_contract(part: parts.Part[Any], check: Check, folder: Path) -> None:
+    check.with_given(given(part, folder))(part)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_some_part_of_each_kind_is_installed(kind: type[parts.Part[Any]]) -> None:
+    assert PLUGINS.of(kind), f"no {kind.kind} is installed: nothing was checked"
+
+
+def test_no_plugin_failed_and_no_name_is_taken_twice() -> None:
+    assert not [str(failure.error) for failure in PLUGINS.failures]
+    assert not PLUGINS.conflicts()
+
+
+def given(part: parts.Part[Any], folder: Path) -> Given:
+    """Return what a part needs beyond its default settings."""
+    if isinstance(part, parts.FlowReader):
+        source = write_source(part.name, folder)
+        assert source is not None, f"write a small source for '{part.name}' in tests/dialects.py"
+        return Given(source=source)
+    if isinstance(part, parts.FlowLabeller):
+        return labelled(part.name, folder)
+    if part.name == "fixed":
+        return Given(config={"value": 1.5})
+    return Given()
+
+
+def labelled(name: str, folder: Path) -> Given:
+    """Return flows that a labeller knows the truth of, and the file that says it."""
+    if name == "inline":
+        return Given()
+    flows, labels = traffic(600, seed=4, attack_share=0.2)
+    attacks = flows.take(labels.align(flows.flow_id).is_attack)
+    path = folder / f"{name}.csv"
+    if name == "table":
+        path = folder / "labels.parquet"
+        pq.write_table(labels.table, path)
+    elif name == "events":
+        path.write_text("\n".join(["start,end,category,addresses", *_events(flows, labels)]))
+    else:
+        columns = ("src_ip", "src_port", "dst_ip", "dst_port", "protocol")
+        lines = [f"{','.join(columns)},start,end,category"]
+        for row in attacks.table.to_pylist():
+            ends = ",".join("" if row[c] is None else str(row[c]) for c in columns)
+            lines.append(f"{ends},{row['start'].timestamp()},{row['end'].timestamp()},odd")
+        path.write_text("\n".join(lines) + "\n")
+    return Given(config={"truth": path}, flows=flows)
+
+
+def _events(flows: Any, labels: LabelTable) -> list[str]:
+    truth = labels.align(flows.flow_id)
+    sources = np.array(flows.table["src_ip"].to_pylist())
+    lines = []
+    for category in np.unique(truth.attack[truth.is_attack]):
+        mine = truth.attack == category
+        begin, end = flows.start_us[mine].min() / 1e6, flows.end_us[mine].max() / 1e6
+        lines.append(f"{begin},{end},{category},{' '.join(np.unique(sources[mine]))}")
+    return lines
+
+
+def test_labellers_find_what_their_files_say(folder: Path) -> None:
+    """A check on empty truth would prove nothing: each file above labels some attack."""
+    for registered in PLUGINS.of(parts.FlowLabeller):
+        part, told = registered.part, labelled(registered.part.name, folder)
+        if told.flows is None or not isinstance(told.config, dict):
+            continue
+        labels = part.make(part.config.model_validate(told.config)).label(told.flows, None)
+        assert labels.table["is_attack"].to_numpy().any(), part.name
+
+
+def test_sources_hold_flows_and_rejected_lines(folder: Path) -> None:
+    """Each written source is read as what it is: nearly all of its rows become flows."""
+    for registered in PLUGINS.of(parts.FlowReader):
+        part = registered.part
+        source = write_source(part.name, folder)
+        assert source is not None
+        batches = list(part.make(part.config()).read(source, batch_rows=1_000))
+        assert sum(len(batch.flows) for batch in batches) >= 55, part.name
