@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -64,23 +65,28 @@ def bench_published_graph(paired: Any, flows: FlowTable, features: FlowFeatures)
 
 
 def bench_dictionary_loop(paired: Any, flows: FlowTable, features: FlowFeatures) -> None:
-    src, dst = _hosts(flows)
+    frame = _frame(flows, features, *_hosts(flows))
 
     def loop() -> int:
-        windows = by_dictionary(src, dst, flows.start_us, features.x, length_us=LENGTH_US)
+        windows = by_dictionary(frame, length_us=LENGTH_US)
         return sum(len(window.flow_x) for window in windows)
 
     paired(_ours(flows, features), loop, name="build vs loop with dictionaries", floor=15)
 
 
 def bench_unique_loop(paired: Any, flows: FlowTable, features: FlowFeatures) -> None:
-    src, dst = (_codes(flows.table[name]) for name in ("src_ip", "dst_ip"))
+    frame = _frame(flows, features, *(_codes(flows.table[name]) for name in ("src_ip", "dst_ip")))
 
     def loop() -> int:
-        windows = by_unique(src, dst, flows.start_us, features.x, length_us=LENGTH_US)
+        windows = by_unique(frame, length_us=LENGTH_US)
         return sum(len(window.flow_x) for window in windows)
 
     paired(_ours(flows, features), loop, name="build vs loop with np.unique", floor=5)
+
+
+def _frame(flows: FlowTable, features: FlowFeatures, src: Any, dst: Any) -> pd.DataFrame:
+    frame = pd.DataFrame(features.x, columns=features.names)
+    return frame.assign(src=src, dst=dst, start_us=flows.start_us)
 
 
 def _codes(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:

@@ -53,8 +53,8 @@ def _written(name: str, row: int) -> str:
         case "cidds":
             return (
                 f"2017-03-15 00:{row // 60 % 60:02d}:{row % 60:02d}.632,    0.003,TCP  ,"
-                f"192.168.{high}.{low}, {row % 60000},10008_{low},  445,  {row % 90},  1{row},    1,"
-                ".AP..., 0,normal,---,---,---"
+                f"192.168.{high}.{low}, {row % 60000},10008_{low},  445,  {row % 90},  1{row},"
+                "    1,.AP..., 0,normal,---,---,---"
             )
         case "nfdump-new":
             return (

@@ -44,7 +44,9 @@ def _fitted(features: FlowFeatures, names: Sequence[str]) -> Callable[[], int]:
 
 def _frames(features: FlowFeatures) -> tuple[pd.DataFrame, pd.DataFrame]:
     numbers = pd.DataFrame(np.array(features.x), columns=features.names)
-    texts = {name: values.to_pandas() for name, values in features.categories.items()}
+    texts = {
+        name: values.cast("string").to_pandas() for name, values in features.categories.items()
+    }
     return numbers, pd.DataFrame(texts)
 
 

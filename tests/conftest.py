@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import tomllib
@@ -48,6 +49,15 @@ def source_lines() -> dict[Path, int]:
         path: len(path.read_text("utf-8").splitlines())
         for path in sorted(ROOT.glob("packages/*/src/**/*.py"))
     }
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real captures and logs, which are no part of the project."""
+    folder = Path(os.environ.get("NETVIGIL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("real data is absent: set NETVIGIL_DATA to its folder")
+    return folder
 
 
 @pytest.fixture(scope="session")

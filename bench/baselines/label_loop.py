@@ -11,21 +11,19 @@ ENDS = ("src_ip", "src_port", "dst_ip", "dst_port")
 
 
 def by_rows(
-    flows: pd.DataFrame, truth: pd.DataFrame, *, tolerance: pd.Timedelta
+    flows: pd.DataFrame, truth: pd.DataFrame, *, tolerance_s: float
 ) -> np.ndarray[Any, Any]:
     """Return which flows a row of truth matches, bool [flows]."""
-    attack = np.zeros(len(flows), bool)
+    attack = np.zeros(len(flows), np.bool_)
     columns = {name: flows[name].to_numpy() for name in (*ENDS, "protocol", "start", "end")}
-    for row in truth.itertuples():
-        near = columns["protocol"] == row.protocol
-        near &= columns["start"] <= np.datetime64((row.end + tolerance).tz_localize(None))
-        near &= columns["end"] >= np.datetime64((row.start - tolerance).tz_localize(None))
-        for src, sport, dst, dport in (ENDS, (*ENDS[2:], *ENDS[:2])):
-            attack |= (
-                near
-                & (columns["src_ip"] == getattr(row, src))
-                & (columns["dst_ip"] == getattr(row, dst))
-                & (columns["src_port"] == getattr(row, sport))
-                & (columns["dst_port"] == getattr(row, dport))
-            )
+    tolerance = np.timedelta64(round(tolerance_s * 1e6), "us")
+    for row in truth.to_dict("records"):
+        near = columns["protocol"] == row["protocol"]
+        near &= columns["start"] <= row["end"].to_datetime64() + tolerance
+        near &= columns["end"] >= row["start"].to_datetime64() - tolerance
+        for ends in (ENDS, (*ENDS[2:], *ENDS[:2])):
+            found = near
+            for ours, theirs in zip(ENDS, ends, strict=True):
+                found = found & (columns[ours] == row[theirs])
+            attack |= found
     return attack

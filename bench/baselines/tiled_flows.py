@@ -26,12 +26,16 @@ def data_folder() -> Path:
     return folder
 
 
+def source() -> Path:
+    """Return the file that is tiled: 20,000 lines of 49 columns, without a header."""
+    return data_folder() / "unsw-nb15" / "UNSW-NB15_1.first20000.csv"
+
+
 @cache
 def tiled(copies: int) -> FlowTable:
     """Return 20,000 flows per copy, in start order."""
-    source = data_folder() / "unsw-nb15" / "UNSW-NB15_1.first20000.csv"
     part = next(p for p in plugin.netvigil_flow_readers() if p.name == "unsw-nb15")
-    batches = [b.flows for b in part.make(part.config()).read(source, batch_rows=100_000)]
+    batches = [b.flows for b in part.make(part.config()).read(source(), batch_rows=100_000)]
     table = pa.concat_tables([b.table for b in batches]).unify_dictionaries().combine_chunks()
     rows = len(table)
     place = np.tile(np.arange(rows), copies)

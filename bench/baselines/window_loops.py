@@ -1,8 +1,9 @@
-"""The straightforward ways to build window graphs: a Python loop over windows.
+"""The straightforward ways to build window graphs: pandas groups, and a Python loop over windows.
 
-Hosts get their numbers from a dictionary, flow by flow, or from `np.unique`, window by window. A
-window keeps what a heterogeneous graph needs: features, and links from flows to both of their ends
-and back.
+Flows come as a data frame with `src`, `dst`, `start_us` and a column per feature, as such pipelines
+hold them. Hosts get their numbers from a dictionary, flow by flow, or from `np.unique`, window by
+window. A window keeps what a heterogeneous graph needs: features, and links from flows to both of
+their ends and back.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 Array = np.ndarray[Any, Any]
+ENDS = ["src", "dst", "start_us"]
 
 
 class Window(NamedTuple):
@@ -24,41 +26,38 @@ class Window(NamedTuple):
     hosts: int
 
 
-def by_dictionary(
-    src: list[str], dst: list[str], start_us: Array, x: Array, *, length_us: int
-) -> list[Window]:
-    """Number the hosts of each window with a dictionary, flow by flow."""
+def by_dictionary(frame: pd.DataFrame, *, length_us: int) -> list[Window]:
+    """Number the hosts (texts) of each window with a dictionary, flow by flow."""
     windows = []
-    for number, flows in pd.DataFrame({"n": start_us // length_us}).groupby("n").indices.items():
+    for number, flows in frame.groupby(frame["start_us"] // length_us):
         rows: dict[str, int] = {}
         source, target = [], []
-        for flow in flows:
-            for host, ends in ((src[flow], source), (dst[flow], target)):
+        for src, dst in zip(flows["src"], flows["dst"], strict=True):
+            for host, ends in ((src, source), (dst, target)):
                 if host not in rows:
                     rows[host] = len(rows)
                 ends.append(rows[host])
-        links = _links(np.array(source), np.array(target))
-        windows.append(Window(int(number) * length_us, x[flows], links, len(rows)))
+        windows.append(_window(number * length_us, flows, np.array([source, target]), len(rows)))
     return windows
 
 
-def by_unique(src: Array, dst: Array, start_us: Array, x: Array, *, length_us: int) -> list[Window]:
-    """Group with pandas, and number the hosts of each window with `np.unique`."""
+def by_unique(frame: pd.DataFrame, *, length_us: int) -> list[Window]:
+    """Number the hosts (numbers already) of each window with `np.unique`."""
     windows = []
-    groups = pd.DataFrame({"window": start_us // length_us}).groupby("window").indices
-    for number, rows in groups.items():
-        ends = np.concatenate([src[rows], dst[rows]])
+    for number, flows in frame.groupby(frame["start_us"] // length_us):
+        ends = np.concatenate([flows["src"].to_numpy(), flows["dst"].to_numpy()])
         hosts, row = np.unique(ends, return_inverse=True)
-        links = _links(*row.reshape(2, -1))
-        windows.append(Window(int(number) * length_us, x[rows], links, len(hosts)))
+        windows.append(_window(number * length_us, flows, row.reshape(2, -1), len(hosts)))
     return windows
 
 
-def _links(source: Array, target: Array) -> dict[str, Array]:
-    flow = np.arange(len(source))
-    return {
-        "source": np.stack([flow, source]),
-        "target": np.stack([flow, target]),
-        "of_source": np.stack([source, flow]),
-        "of_target": np.stack([target, flow]),
+def _window(start: int, flows: pd.DataFrame, ends: Array, hosts: int) -> Window:
+    x = flows.drop(columns=ENDS).to_numpy(np.float32)
+    flow = np.arange(len(flows))
+    links = {
+        "source": np.stack([flow, ends[0]]),
+        "target": np.stack([flow, ends[1]]),
+        "of_source": np.stack([ends[0], flow]),
+        "of_target": np.stack([ends[1], flow]),
     }
+    return Window(start, x, links, hosts)

@@ -307,7 +307,7 @@ class TestElsewhere:
 
     def test_a_source_that_lacks_features_is_refused_with_the_list(self, bundle, tmp_path):
         source = self.source(tmp_path, x_a=None, x_b=None)
-        with pytest.raises(BundleError, match="lacks 2 features .*: x_a, x_b") as caught:
+        with pytest.raises(BundleError, match=r"lacks 2 features .*: x_a, x_b") as caught:
             self.detect(bundle, source, tmp_path / "out")
         assert "'tiny'" in str(caught.value)
         assert sorted(p.name for p in tmp_path.iterdir()) == ["b.csv", "bundle"]

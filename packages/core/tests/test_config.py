@@ -1,4 +1,4 @@
-"""Experiment files: what is accepted, and that every mistake is named with its place and a way out."""
+"""Experiment files: every mistake is named with its place and a way out."""
 
 from __future__ import annotations
 
@@ -224,6 +224,6 @@ def test_a_resolved_experiment_reads_back_as_the_same(tmp_path):
 
 def test_every_section_says_what_it_is_for():
     for name, field in Experiment.model_fields.items():
-        kinds = [k for k in (field.annotation, *getattr(field.annotation, "__args__", ()))]
+        kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
         documented = next(k for k in kinds if hasattr(k, "model_fields"))
         assert f"`[{name}]`" in documented.__doc__

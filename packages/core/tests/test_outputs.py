@@ -1,4 +1,4 @@
-"""Score files come back with their cut; scoring a stream keeps flows, scores and alerts together."""
+"""Score files come back with their cut; a scored stream keeps flows, scores, alerts together."""
 
 from __future__ import annotations
 

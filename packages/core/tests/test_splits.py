@@ -122,21 +122,22 @@ class TestTime:
             found.require("train")
 
 
-class TestRanges:
-    ranges = {
-        "protocol": "ranges",
-        "train_range": ("2026-02-25T06:13:20", "2026-02-25T06:14:20"),
-        "calibrate_range": ("2026-02-25T06:14:20Z", "2026-02-25T06:15:20Z"),
-        "test_range": ("2026-02-25T07:15:20+01:00", "2026-02-25T08:00:00+01:00"),
-    }
+RANGES = {
+    "protocol": "ranges",
+    "train_range": ("2026-02-25T06:13:20", "2026-02-25T06:14:20"),
+    "calibrate_range": ("2026-02-25T06:14:20Z", "2026-02-25T06:15:20Z"),
+    "test_range": ("2026-02-25T07:15:20+01:00", "2026-02-25T08:00:00+01:00"),
+}
 
+
+class TestRanges:
     def test_by_hand(self):
         start = np.array([0, 59, 60, 119, 120, 9000]) * S
         length = np.array([0, 1, 0, 0, 9999, 0]) * S
-        found = split(table(start, length), **self.ranges)
+        found = split(table(start, length), **RANGES)
         # The second starts in train and ends when calibrate begins; the last is out of all.
         assert found.role.tolist() == [1, 0, 2, 2, 3, 0]
-        assert found.describe()["train_range"] == list(self.ranges["train_range"])
+        assert found.describe()["train_range"] == list(RANGES["train_range"])
 
     @pytest.mark.parametrize(
         ("pair", "words"),
@@ -149,7 +150,7 @@ class TestRanges:
     def test_a_wrong_range_is_named(self, pair, words):
         # No flow lies in the overlap: the ranges alone are wrong.
         with pytest.raises(ConfigError, match=words) as caught:
-            split(table([0]), **(self.ranges | {"calibrate_range": pair}))
+            split(table([0]), **(RANGES | {"calibrate_range": pair}))
         assert "split.calibrate_range" in str(caught.value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -51,7 +52,7 @@ def joined(batches: list[WindowGraphs]) -> dict[str, list]:
 def cut(flows, cuts):
     """Yield flows in pieces, each with the row of its first flow."""
     edges = [0, *sorted({c for c in cuts if 0 < c < len(flows)}), len(flows)]
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         yield low, flows.slice(low, high - low)
 
 

@@ -185,7 +185,7 @@ bad_lines = st.sampled_from(
 
 
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=15
 )
 @given(st.lists(bad_lines, min_size=1, max_size=25), st.sampled_from(["utf-8", "cp1252"]))
 def test_chunk_size_never_changes_the_content(

@@ -282,7 +282,7 @@ FORMS: dict[str, Callable[[Sequence[Row]], str]] = {
 }
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(rows=st.lists(ROW, min_size=1, max_size=12), batch_rows=st.integers(1, 20))
 def test_all_forms_of_a_log_are_the_same_flows(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row], batch_rows: int

@@ -257,9 +257,10 @@ def _plain(name: str) -> str:
 
 
 def _write_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    # Not `save_file`, whose error on a full disk is no OSError.
+    path.write_bytes(save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -307,9 +308,9 @@ def _no_estimator(path: Path, error: Exception) -> BundleError:
 
 
 def _json(manifest: Mapping[str, Any]) -> str:
-    """Return the manifest's text; an infinite cut is legal, an object that JSON lacks is not."""
+    """Return the manifest's text, keys in the order of the states, which may mean something."""
     try:
-        return json.dumps(manifest, indent=1, sort_keys=True)
+        return json.dumps(manifest, indent=1)
     except (TypeError, ValueError) as error:
         msg = f"A part's state or settings are no plain JSON: {error}."
         raise BundleError(msg, do="Its `State.values` may hold JSON values only.") from error

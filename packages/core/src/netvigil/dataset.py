@@ -113,6 +113,8 @@ def convert(
         store = open_source(source, reading, made, phases)
         if store.path != made:
             shutil.copyfile(store.path, made)
+            if inline_path(store.path).exists():
+                shutil.copyfile(inline_path(store.path), inline_path(made))
         done: dict[str, Any] = {
             "written": str(to),
             "format": f"{store.info.format} ({reading.reason})",

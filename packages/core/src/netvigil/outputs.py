@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from netvigil.errors import ContractError, SourceError
 from netvigil.phases import Advance
 from netvigil.pipeline import Pipeline, encode_checked
 from netvigil.reasons import make_alerts
-from netvigil.store import FlowStore
+from netvigil.store import FlowStore, let_go
 
 SCORES = pa.schema(
     [
@@ -45,6 +46,15 @@ class ScoreFile:
     def close(self) -> None:
         """Finish the file."""
         self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            let_go(self._file)
 
 
 def read_scores(path: Path) -> tuple[ScoreTable, float]:

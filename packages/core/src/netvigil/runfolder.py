@@ -61,8 +61,11 @@ class RunFolder:
     def write(self, name: str, text: str) -> None:
         """Write one file of the run; it appears whole or not at all."""
         partial = self.partial / f".{name}.partial"
-        partial.write_text(text, "utf-8")
-        partial.replace(self.partial / name)
+        try:
+            partial.write_text(text, "utf-8")
+            partial.replace(self.partial / name)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def finish(self) -> Path:
         """Drop the intermediate files and give the folder its name."""

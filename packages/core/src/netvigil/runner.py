@@ -127,12 +127,12 @@ def detect(
         result = fresh(work / "result")
         exporter: protocols.AlertExporter = pipeline.assembly.exporter.make()
         with phases.phase("detect", len(store)) as advance:
-            scores = ScoreFile(result / "scores.parquet", cut=pipeline.threshold.cut_, bundle=made)
-            alerts = exporter.export(
-                score_store(pipeline, store, scores, made, advance),
-                result / f"alerts{exporter.suffix}",
-            )
-            scores.close()
+            path, cut = result / "scores.parquet", pipeline.threshold.cut_
+            with ScoreFile(path, cut=cut, bundle=made) as scores:
+                alerts = exporter.export(
+                    score_store(pipeline, store, scores, made, advance),
+                    result / f"alerts{exporter.suffix}",
+                )
         result.replace(out)
     return Detection(
         flows=scores.flows,
@@ -197,10 +197,9 @@ def _write_scores_and_alerts(
     test = prepared.windows["test"].whole
     exporter: protocols.AlertExporter = prepared.assembly.exporter.make()
     names = ("scores.parquet", f"alerts{exporter.suffix}")
-    scores = ScoreFile(folder.work / names[0], cut=own.cut, bundle=made)
     starts = np.repeat(test.window_start, np.diff(test.flow_ptr))
-    scores.add(ScoreTable(np.asarray(test.flow_id), own.test, starts))
-    scores.close()
+    with ScoreFile(folder.work / names[0], cut=own.cut, bundle=made) as scores:
+        scores.add(ScoreTable(np.asarray(test.flow_id), own.test, starts))
 
     def alerts() -> Iterator[AlertTable]:
         offset = 0

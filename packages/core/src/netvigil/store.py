@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -132,16 +133,27 @@ class FlowStore:
             ContractError: Batches whose columns or `FlowInfo` differ.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
+        with (
+            TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch,
+            ExitStack() as stack,
+        ):
             folder = Path(scratch)
-            spool = _spool(batches, folder, progress)
-            final = spool.path if spool.sorted else _sort(spool, folder)
+            spool = _spool(batches, folder, progress, stack)
+            final = spool.path if spool.sorted else _sort(spool, folder, stack)
             if spool.inline is not None:
                 spool.inline.replace(inline_path(path))
             else:
                 inline_path(path).unlink(missing_ok=True)
             final.replace(path)
         return FlowStore.open(path)
+
+
+def let_go(writer: pq.ParquetWriter) -> None:
+    """Close a writer that a failure left open, quietly: the first error is the one that counts."""
+    if writer.is_open:
+        with suppress(OSError, pa.ArrowException):
+            writer.close()
+        writer.is_open = False  # or its finaliser would complain about the full disk once more
 
 
 def inline_path(path: Path) -> Path:
@@ -164,7 +176,7 @@ class _Spool:
 class _Writer:
     """A Parquet writer that gathers batches into row groups and notes each group's time range."""
 
-    def __init__(self, path: Path, schema: pa.Schema, info: FlowInfo) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, info: FlowInfo, stack: ExitStack) -> None:
         self.info, self.schema = info, schema
         self.ranges: list[tuple[int, int]] = []
         self._pending: list[pa.Table] = []
@@ -173,6 +185,7 @@ class _Writer:
         self._file = pq.ParquetWriter(
             path, schema, compression="lz4", use_dictionary=text, write_statistics=False
         )
+        stack.callback(let_go, self._file)
 
     def add(self, table: pa.Table) -> None:
         self._pending.append(table)
@@ -199,7 +212,9 @@ class _Writer:
                 self.ranges.append((int(start.min()), int(start.max())))
 
 
-def _spool(batches: Iterable[FlowBatch], folder: Path, progress: Progress | None) -> _Spool:
+def _spool(
+    batches: Iterable[FlowBatch], folder: Path, progress: Progress | None, stack: ExitStack
+) -> _Spool:
     """Write batches as they come; note whether they came in time order and with increasing ids."""
     writer: _Writer | None = None
     labels: pq.ParquetWriter | None = None
@@ -211,7 +226,8 @@ def _spool(batches: Iterable[FlowBatch], folder: Path, progress: Progress | None
         if len(flows) == 0:
             continue
         if writer is None:
-            writer = _Writer(folder / "flows", flows.table.schema.remove_metadata(), flows.info)
+            schema = flows.table.schema.remove_metadata()
+            writer = _Writer(folder / "flows", schema, flows.info, stack)
         writer.add(_same_columns(flows, writer))
         if flows.info.time_basis == "clock":
             start = flows.start_us
@@ -223,6 +239,7 @@ def _spool(batches: Iterable[FlowBatch], folder: Path, progress: Progress | None
         if batch.inline is not None:
             if labels is None:
                 labels = pq.ParquetWriter(folder / "inline", INLINE, compression="lz4")
+                stack.callback(let_go, labels)
             labels.write_table(_inline_columns(batch.inline))
         if progress:
             progress(len(flows))
@@ -237,7 +254,7 @@ def _spool(batches: Iterable[FlowBatch], folder: Path, progress: Progress | None
     return _Spool(folder / "flows", inline, writer.info, report, writer.ranges, in_order)
 
 
-def _sort(spool: _Spool, folder: Path) -> Path:
+def _sort(spool: _Spool, folder: Path, stack: ExitStack) -> Path:
     """Sort a spooled file by start, one bucket of time at a time; equal starts keep their order."""
     with pq.ParquetFile(spool.path) as file:
         text = _text_columns(file.schema_arrow)
@@ -246,7 +263,7 @@ def _sort(spool: _Spool, folder: Path) -> Path:
     edges = [*cuts.tolist(), 2**63 - 1]
     target = folder / "sorted"
     with pq.ParquetFile(spool.path, read_dictionary=text) as file:
-        writer = _Writer(target, file.schema_arrow.remove_metadata(), spool.info)
+        writer = _Writer(target, file.schema_arrow.remove_metadata(), spool.info, stack)
         for low, high in pairwise(edges):
             groups = [i for i, (a, b) in enumerate(spool.ranges) if a < high and b >= low]
             pieces = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,20 +101,18 @@ class SpooledWindows:
         flow_sizes, node_sizes = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
         schema: tuple[str, tuple[str, ...], int | None] | None = None
         names = (*_FLOW_ARRAYS, *_OTHER_ARRAYS, "node_x")
-        files = {name: (folder / name).open("wb") for name in names}
-        try:
+        with ExitStack() as stack:
+            files = {name: stack.enter_context((folder / name).open("wb")) for name in names}
             for graphs in windows:
                 width = None if graphs.node_x is None else graphs.node_x.shape[1]
                 schema = (graphs.schema, graphs.feature_names, width)
                 for name in names:
                     array = getattr(graphs, name)
                     if array is not None:
-                        np.ascontiguousarray(array).tofile(files[name])
+                        # Not `tofile`, whose error does not say that the disk is full.
+                        files[name].write(np.ascontiguousarray(array).data)
                 flow_sizes.append(np.diff(graphs.flow_ptr))
                 node_sizes.append(np.diff(graphs.node_ptr))
-        finally:
-            for file in files.values():
-                file.close()
         if schema is None:
             return None
         np.save(folder / "flow_ptr.npy", np.cumsum(np.concatenate(flow_sizes)))

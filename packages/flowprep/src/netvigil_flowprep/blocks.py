@@ -139,9 +139,8 @@ class TextFile:
                 if magic == _GZIP:
                     yield from self._unzipped(file, size)
                     return
-                # Whole lines at once save copying what a block leaves over.
-                while piece := file.read(size):
-                    yield piece + file.readline(LONGEST_LINE)
+                while piece := _whole_lines(file, size):
+                    yield piece
         except OSError as error:
             self._refuse(f"cannot be read: {error.strerror or error}.")
 
@@ -209,6 +208,17 @@ def _utf8_line(line: bytes) -> bytes:
         except UnicodeDecodeError:
             continue
     return line
+
+
+def _whole_lines(file: BinaryIO, size: int) -> bytes:
+    """Read `size` bytes and the rest of their last line in one piece: joining would copy it."""
+    if not file.seekable():
+        return file.read(size)
+    begin = file.tell()
+    file.seek(begin + size)
+    rest = len(file.readline(LONGEST_LINE))
+    file.seek(begin)
+    return file.read(size + rest)
 
 
 def _line_starting(word: bytes, buffer: bytes) -> int | None:

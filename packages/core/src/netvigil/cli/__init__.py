@@ -110,7 +110,10 @@ def _explain(error: Exception) -> int | None:
         return 2 if wrong_call else 1
     if isinstance(error, OSError):
         if error.errno == errno.ENOSPC:
-            _say("The disk is full. Nothing half-written was left.\nFree some space and try again.")
+            _say(
+                "The disk is full. Nothing half-written was left.\n"
+                "Free some space and try again; an unfinished run goes on with --resume."
+            )
         else:
             _say(f"{error.strerror or error}\n{error.filename or ''}".strip())
         return 1

@@ -135,7 +135,7 @@ class WindowGraphs:
                 msg = f"WindowGraphs.{name} does not cut {total} rows into consecutive windows."
                 raise ContractError(msg)
         if self.has_nodes and len(self.flow_id):
-            sizes = np.repeat(np.diff(self.node_ptr), np.diff(self.flow_ptr))
+            sizes = np.repeat(np.diff(self.node_ptr).astype(np.int32), np.diff(self.flow_ptr))
             for rows in (self.flow_src, self.flow_dst):
                 if rows.min() < 0 or np.any(rows >= sizes):
                     msg = "A flow points at a node outside its own window."

@@ -41,6 +41,7 @@ from netvigil_flowprep.tally import Tally, escape
 from netvigil_flowprep.turns import Turn, closing, in_turn, note
 
 TURN = 8192  # flows: 5 MB a batch, and enough to hide what a batch costs
+_MOST = 4 * TURN  # flows per batch, some seconds of work: progress is seen to move
 _LOOKED_AT = 64  # files of a folder that may show that it holds captures
 
 
@@ -93,7 +94,7 @@ class Pcap:
 
             def batches() -> Iterator[FlowBatch]:
                 nonlocal packets
-                for frame in _of_rows(flows, batch_rows):
+                for frame in _of_rows(flows, min(batch_rows, _MOST)):
                     packets += int(frame["bidirectional_packets"].sum())
                     yield self._batch(frame, turn)
 

@@ -27,8 +27,6 @@ from operator import attrgetter
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-from nfstream import NFStreamer
-from nfstream.meter import meter_workflow
 
 from netvigil_flowprep.capture.columns import FRAME, schema
 
@@ -108,6 +106,8 @@ class _Unlocked:
 
 def meter(job: dict[str, Any], channel: Channel) -> None:
     """Run one job; flows and errors go to `channel`."""
+    from nfstream.meter import meter_workflow
+
     arguments = {
         "source": job["path"],
         "snaplen": job["snapshot_length"],
@@ -141,6 +141,8 @@ def meter(job: dict[str, Any], channel: Channel) -> None:
 
 def stream(job: dict[str, Any], channel: Channel) -> None:
     """Run one job through NFStream's documented iterator; one meter: more have no fixed order."""
+    from nfstream import NFStreamer
+
     if job["meter"]:
         return
     same = [name for name in inspect.signature(NFStreamer).parameters if name in job]
@@ -157,6 +159,8 @@ def main() -> None:
     # NFStream prints warnings on standard output, which carries the frames here.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    import nfstream  # noqa: F401 - a broken installation shows before the first sign of life
+
     # Flows hold no cycles, and the collector's passes over tens of thousands of live flows took a
     # third of the metering time (14,700 against 21,400 flows/s).
     gc.disable()

@@ -21,7 +21,7 @@ from netvigil.errors import IncompatiblePartsError
 from netvigil.parts import PartConfig
 from netvigil_flowprep.graphs.windows import cut, require_clock, row_major_features, row_numbers
 
-# A (window, host) grid costs about 5 bytes a cell whether it is used or not; sorting costs 16 bytes
+# A (window, host) grid costs up to 5 bytes a cell whether it is used or not; sorting costs 16 bytes
 # and much more
 # time a flow. At 8 cells a flow both take about as long (measured in bench/bench_build.py).
 CELLS_PER_FLOW = 8
@@ -96,8 +96,7 @@ class FlowHost:
         """
         self.check(flows)
         windows = cut(window)
-        hosts = _hosts(flows)
-        windowed = _nodes(windows.flow_ptr, hosts)
+        graphs = _graphs(windows.flow_ptr, _hosts(flows, len(windows.number)))
         return WindowGraphs(
             schema="flow-host",
             feature_names=features.names,
@@ -105,90 +104,101 @@ class FlowHost:
             flow_x=row_major_features(features),
             flow_ptr=windows.flow_ptr,
             window_start=windows.number * (self._flows or self._length_us),
-            flow_src=windowed.src,
-            flow_dst=windowed.dst,
-            node_ptr=windowed.node_ptr,
-            node_key=hosts.key[windowed.host],
+            flow_src=graphs.src,
+            flow_dst=graphs.dst,
+            node_ptr=graphs.node_ptr,
+            node_key=graphs.node_key,
         )
 
 
 class Hosts(NamedTuple):
-    """The hosts of a batch, numbered in the order of their keys.
+    """The hosts of a batch, in any order.
 
     Shapes:
-        src, dst: int64 [flows], rows of `key`; key: uint64 [hosts], increasing
+        src, dst: int64 [flows], rows of `texts`; texts: string [hosts], of which one may be null
     """
 
     src: NDArray[np.int64]
     dst: NDArray[np.int64]
-    key: NDArray[np.uint64]
+    texts: pa.Array
 
 
-class Nodes(NamedTuple):
-    """The hosts of each window.
+class Graphs(NamedTuple):
+    """The hosts of each window, and where flows point.
 
     Shapes:
         src, dst: int32 [flows], rows within the window's own nodes
-        node_ptr: int64 [windows + 1]; host: int64 [nodes], rows of `Hosts.key`
+        node_ptr: int64 [windows + 1]; node_key: uint64 [nodes], increasing within a window
     """
 
     src: NDArray[np.int32]
     dst: NDArray[np.int32]
     node_ptr: NDArray[np.int64]
-    host: NDArray[np.int64]
+    node_key: NDArray[np.uint64]
 
 
-def _hosts(flows: FlowTable) -> Hosts:
-    """Number the hosts that occur, source and destination alike."""
+def _hosts(flows: FlowTable, windows: int) -> Hosts:
+    """Number the hosts of a batch, source and destination alike, by their place in a dictionary."""
     columns = [*flows.table["src_ip"].chunks, *flows.table["dst_ip"].chunks]
     if not len(flows):
-        empty = np.empty(0, np.int64)
-        return Hosts(empty, empty, np.empty(0, np.uint64))
+        return Hosts(np.empty(0, np.int64), np.empty(0, np.int64), pa.nulls(0, pa.string()))
     unified = pa.chunked_array(columns).unify_dictionaries()
     texts = unified.chunk(0).dictionary
-    unknown = len(texts)
-    codes = np.concatenate([_codes(chunk, unknown) for chunk in unified.chunks])
-    # A dictionary may hold many more hosts than this batch touches; only these are worth a key.
-    used = np.zeros(unknown + 1, np.bool_)
-    used[codes] = True
-    present = np.flatnonzero(used)
-    named = present[present < unknown]
-    key = np.zeros(len(present), np.uint64)  # a null address keeps the key 0
-    key[: len(named)] = text_keys(texts.take(pa.array(named)))
-    order = np.argsort(key, kind="stable")
-    rank = np.empty(unknown + 1, np.int64)
-    rank[present[order]] = np.arange(len(present))
-    hosts = rank[codes]
-    return Hosts(hosts[: len(flows)], hosts[len(flows) :], key[order])
-
-
-def _codes(chunk: pa.DictionaryArray, unknown: int) -> NDArray[np.int64]:
-    indices = chunk.indices
-    if indices.null_count:
-        indices = indices.fill_null(unknown)
     # NumPy indexes by 64 bits and would convert a narrower array each time.
-    codes: NDArray[np.int64] = indices.to_numpy().astype(np.int64)
-    return codes
+    codes = np.empty(2 * len(flows), np.int64)
+    place = 0
+    for chunk in unified.chunks:
+        indices = chunk.indices.fill_null(len(texts)) if chunk.null_count else chunk.indices
+        codes[place : place + len(chunk)] = indices.to_numpy()
+        place += len(chunk)
+    if unified.null_count:
+        texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])
+    hosts = Hosts(codes[: len(flows)], codes[len(flows) :], texts)
+    # A dictionary may hold many more hosts than this batch touches.
+    return hosts if windows * len(texts) <= CELLS_PER_FLOW * len(flows) else _touched(hosts)
 
 
-def _nodes(flow_ptr: NDArray[np.int64], hosts: Hosts) -> Nodes:
+def _touched(hosts: Hosts) -> Hosts:
+    """Leave out the hosts that no flow touches."""
+    used = np.zeros(len(hosts.texts), np.bool_)
+    used[hosts.src] = used[hosts.dst] = True
+    present = np.flatnonzero(used)
+    row = np.empty(len(used), np.int64)
+    row[present] = np.arange(len(present))
+    return Hosts(row[hosts.src], row[hosts.dst], hosts.texts.take(pa.array(present)))
+
+
+def _graphs(flow_ptr: NDArray[np.int64], hosts: Hosts) -> Graphs:
     """Number the hosts of each window from 0, in the order of their keys."""
-    windows, width = len(flow_ptr) - 1, len(hosts.key)
+    windows, width, flows = len(flow_ptr) - 1, len(hosts.texts), len(hosts.src)
     base = np.repeat(np.arange(windows) * width, np.diff(flow_ptr))
     src, dst = base + hosts.src, base + hosts.dst  # cells of a (window, host) grid
-    if windows * width <= CELLS_PER_FLOW * len(src) + width:
+    grid = windows * width <= CELLS_PER_FLOW * flows
+    if grid:
         touched = np.zeros(windows * width, np.bool_)
-        touched[src] = True
-        touched[dst] = True
-        cells = np.flatnonzero(touched)
-        row = np.cumsum(touched, dtype=np.int32)
-        row -= 1
-        src_row, dst_row = row[src], row[dst]
+        touched[src] = touched[dst] = True
+        node = np.flatnonzero(touched)
     else:
-        cells, place = np.unique(np.concatenate([src, dst]), return_inverse=True)
-        row = place.astype(np.int32)
-        src_row, dst_row = row[: len(src)], row[len(src) :]
-    node_ptr = np.searchsorted(cells, np.arange(windows + 1) * width)
-    first = np.repeat(node_ptr[:-1].astype(np.int32), np.diff(flow_ptr))
-    host = cells - np.repeat(np.arange(windows) * width, np.diff(node_ptr))
-    return Nodes(src_row - first, dst_row - first, node_ptr, host)
+        node, place = np.unique(np.concatenate([src, dst]), return_inverse=True)
+    # From here to the last lines, arrays are as long as there are nodes: far fewer than flows.
+    window, host = np.divmod(node, width)
+    node_ptr = np.searchsorted(window, np.arange(windows + 1))
+    key = _keys(hosts.texts, host)
+    order = np.lexsort((key, window))
+    row = np.empty(len(node), np.int32)
+    row[order] = np.arange(len(node)) - node_ptr[window]
+    if grid:
+        of_cell = np.empty(windows * width, np.int32)
+        of_cell[node] = row
+        return Graphs(of_cell[src], of_cell[dst], node_ptr, key[order])
+    return Graphs(row[place[:flows]], row[place[flows:]], node_ptr, key[order])
+
+
+def _keys(texts: pa.Array, host: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return the key of each node's host, computed once per host; a null keeps the key 0."""
+    used = np.zeros(len(texts), np.bool_)
+    used[host] = True
+    present = np.flatnonzero(used)
+    keys = np.zeros(len(texts), np.uint64)
+    keys[present] = text_keys(texts.take(pa.array(present)))
+    return keys[host]

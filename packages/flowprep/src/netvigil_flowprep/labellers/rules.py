@@ -29,9 +29,10 @@ class LabelRule:
     """How one dialect's texts read, in lower case without padding.
 
     `benign`, `attack` and `unknown` are whole texts, on top of the general ones; `attack` are words
-    that say "attack" without saying which; with `category_decides`, the category text overrules. `patterns` are tried first: a regular expression of the
+    that say "attack" without saying which. `patterns` are tried first: a regular expression of the
     text -> "benign", "unknown", or "attack", whose group 1 (if any) names the category. `renamed`
-    mends categories that are spelt in several ways.
+    mends categories that are spelt in several ways. With `category_decides`, the category's text
+    overrules the label's.
     """
 
     benign: frozenset[str] = frozenset()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from netvigil.contracts import FlowBatch
 from netvigil.errors import SourceError
 from netvigil.parts import PartConfig
 from netvigil.protocols import SourceHead
+from netvigil_flowprep.ahead import ahead
 from netvigil_flowprep.blocks import TextFile, clean_head
 from netvigil_flowprep.canonical import to_batch
 from netvigil_flowprep.readers.dialect import Dialect
@@ -68,11 +69,10 @@ class Delimited:
         first_row = 0
         for plan in plans:
             rows = 0
-            tally = Tally(plan.path.name)
-            for name, why in skipped:
-                tally.skip_file(name, why)
-            skipped = []
-            for frame, counted in self._frames(plan, batch_rows, tally):
+            for frame, counted, tally in ahead(self._frames(plan, batch_rows)):
+                for name, why in skipped:
+                    tally.skip_file(name, why)
+                skipped = []
                 rows += counted
                 yield to_batch(
                     outputs.take(frame, plan, tally),
@@ -130,12 +130,10 @@ class Delimited:
             raise SourceError(msg, where=f"{path}: {escape(seen, 200)}", do="Check the format.")
         return plan
 
-    def _frames(
-        self, plan: Plan, batch_rows: int, tally: Tally
-    ) -> Iterator[tuple[pl.DataFrame, int]]:
-        """Yield raw frames with `row`, and how many data rows of the file each stands for."""
+    def _frames(self, plan: Plan, batch_rows: int) -> Iterator[_Piece]:
         if plan.is_parquet:
-            yield from parquet_frames(plan, batch_rows)
+            for frame in parquet_frames(plan, batch_rows):
+                yield _Piece(frame, frame.height, Tally(plan.path.name))
             return
         size = min(max(int(batch_rows * plan.line_bytes), SMALLEST_BLOCK), LARGEST_BLOCK)
         file = TextFile(plan.path)
@@ -146,17 +144,22 @@ class Delimited:
             backslash_quotes=plan.dialect.backslash_quotes,
             stop_at=plan.dialect.stop_at,
         ):
+            tally = Tally(plan.path.name)
             frame, counted = parse(block, plan.layout, row, tally)
             row += counted
-            yield frame, counted
+            yield _Piece(frame, counted, tally)
         if file.damage:
+            tally = Tally(plan.path.name)
             tally.skip_file(plan.path.name, f"{file.damage}; read up to there")
-            yield plan.layout.empty(), 0
+            yield _Piece(plan.layout.empty(), 0, tally)
 
 
-def reader(dialect: Dialect, config: Any) -> Delimited:
-    """Return the reader of a dialect, as `parts.FlowReader.make` wants it."""
-    return Delimited(dialect, config)
+class _Piece(NamedTuple):
+    """A raw frame with `row`, how many data rows of the file it stands for, and its accounting."""
+
+    frame: pl.DataFrame
+    counted: int
+    tally: Tally
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -45,8 +45,8 @@ def parquet_plan(path: Path, dialect: Dialect, config: Any) -> Plan | None:
     return frame_plan(path, dialect, config, Layout(types, ","), source_names)
 
 
-def parquet_frames(plan: Plan, batch_rows: int) -> Iterator[tuple[pl.DataFrame, int]]:
-    """Yield the file's rows as raw frames with `row`, and how many rows each has."""
+def parquet_frames(plan: Plan, batch_rows: int) -> Iterator[pl.DataFrame]:
+    """Yield the file's rows as raw frames with `row`."""
     names = plan.source_names or {}
     used = {root for expr in plan.outputs.values() for root in expr.meta.root_names()}
     checks = [*plan.rejects.values(), *plan.repairs.values(), *plan.prepare.values()]
@@ -62,10 +62,7 @@ def parquet_frames(plan: Plan, batch_rows: int) -> Iterator[tuple[pl.DataFrame, 
                 for name in wanted
                 if frame.schema[name] != plan.layout.types[name]
             )
-            yield (
-                frame.with_columns(row=pl.int_range(row, row + frame.height)),
-                frame.height,
-            )
+            yield frame.with_columns(row=pl.int_range(row, row + frame.height))
             row += frame.height
 
 
