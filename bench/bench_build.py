@@ -75,7 +75,12 @@ def bench_dictionary_loop(paired: Any, flows: FlowTable, features: FlowFeatures)
 
 
 def bench_unique_loop(paired: Any, flows: FlowTable, features: FlowFeatures) -> None:
-    frame = _frame(flows, features, *(_codes(flows.table[name]) for name in ("src_ip", "dst_ip")))
+    frame = _frame(flows, features, *_codes(flows))
+
+    nodes = [window.hosts for window in by_unique(frame, length_us=LENGTH_US)]
+    builder = FlowHost(FlowHostConfig(window_s=LENGTH_US / 1e6))
+    graphs = builder.build(flows, features, builder.window_of(flows, first_row=0))
+    assert np.diff(graphs.node_ptr).tolist() == nodes
 
     def loop() -> int:
         windows = by_unique(frame, length_us=LENGTH_US)
@@ -89,10 +94,11 @@ def _frame(flows: FlowTable, features: FlowFeatures, src: Any, dst: Any) -> pd.D
     return frame.assign(src=src, dst=dst, start_us=flows.start_us)
 
 
-def _codes(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+def _codes(flows: FlowTable) -> tuple[np.ndarray[Any, Any], ...]:
     """Host numbers, as a pipeline that numbered its hosts once would have them."""
-    found: np.ndarray[Any, Any] = column.combine_chunks().indices.to_numpy()
-    return found
+    both = pa.chunked_array([*flows.table["src_ip"].chunks, *flows.table["dst_ip"].chunks])
+    codes = both.unify_dictionaries().combine_chunks().indices.to_numpy()
+    return codes[: len(flows)], codes[len(flows) :]
 
 
 @pytest.mark.parametrize("hosts", [1_000, 30_000, 300_000])

@@ -337,6 +337,11 @@ def fresh() -> Callable[..., Fresh]:
     return run
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the memory benchmark run at the size that somebody has the time for."""
+    parser.addoption("--rows", type=int, default=2_000_000, help="rows of the memory benchmark")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Collect `bench_*` functions beside `test_*` ones, in this folder's runs only."""
     config.addinivalue_line("python_functions", "bench_*")

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+
 from netvigil.cli import main
 from netvigil.store import FlowStore
 
@@ -281,7 +282,7 @@ def test_a_full_disk_is_an_error_that_leaves_nothing(data: Path, tmp_path: Path)
 
 
 def _failing(*args: object) -> str:
-    """Run a command that fails, in a process of its own that lets go of the disk, as a user does."""
+    """Run a command that fails, in a process of its own, which lets go of the disk."""
     done = subprocess.run([*NETVIGIL, *map(str, args)], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr

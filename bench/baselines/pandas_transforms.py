@@ -27,11 +27,12 @@ class Preprocessing:
         for name, shares in self._shares.items():
             levels = shares[shares >= 0.005].index[:20].astype(str)
             known = texts[name].where(texts[name].isin(levels), "rare")
-            dummies = pd.get_dummies(pd.Categorical(known, [*levels, "rare"]), prefix=name)
-            rarity = -np.log10(texts[name].map(shares).astype(float).fillna(1e-6))
-            parts += [dummies.astype(np.float32), rarity.rename(f"{name}:rarity")]
+            dummies = pd.get_dummies(pd.Categorical(known, [*levels, "rare"]), prefix=str(name))
+            rarity = -np.log10(texts[name].map(shares).astype(float).fillna(1e-6).to_numpy())
+            parts += [dummies.astype(np.float32), pd.DataFrame({f"{name}:rarity": rarity})]
         return pd.concat(parts, axis=1).to_numpy(np.float32)
 
     def _logged(self, numbers: pd.DataFrame) -> pd.DataFrame:
         filled = numbers.replace([np.inf, -np.inf], np.nan).fillna(0)
-        return np.sign(filled) * np.log1p(np.abs(filled))
+        values = filled.to_numpy()
+        return pd.DataFrame(np.sign(values) * np.log1p(np.abs(values)), columns=filled.columns)

@@ -31,8 +31,9 @@ def by_dictionary(frame: pd.DataFrame, *, length_us: int) -> list[Window]:
     windows = []
     for number, flows in frame.groupby(frame["start_us"] // length_us):
         rows: dict[str, int] = {}
-        source, target = [], []
-        for src, dst in zip(flows["src"], flows["dst"], strict=True):
+        source: list[int] = []
+        target: list[int] = []
+        for src, dst in zip(flows["src"].tolist(), flows["dst"].tolist(), strict=True):
             for host, ends in ((src, source), (dst, target)):
                 if host not in rows:
                     rows[host] = len(rows)

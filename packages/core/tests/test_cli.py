@@ -305,6 +305,12 @@ class TestForPeople:
         for words in ("tiny", "its header begins", "x_a", "src_ip", "flood", "benign", "300"):
             assert words in out
 
+    def test_converting_again_keeps_the_label_text(self, call, workplace):
+        assert call("data", "convert", "a.csv", "--to", "w.parquet")[0] == 0
+        assert call("data", "convert", "w.parquet", "--to", "v.parquet", "--format", "tiny")[0] == 0
+        first, second = (workplace / f"{n}.inline.parquet" for n in "wv")
+        assert first.read_bytes() == second.read_bytes()
+
     def test_a_resumed_run(self, call, workplace, monkeypatch):
         def stop(*_, **__):
             raise KeyboardInterrupt

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import gc
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,6 +39,21 @@ class TestScoreFile:
         raw = pq.read_table(path)
         assert raw["alert"].to_pylist() == [i > 4 for i in range(17)]  # strictly above
         assert raw.schema.metadata[b"netvigil.bundle"] == b"abc"
+
+    def test_a_full_disk_is_said_once(self, tmp_path, monkeypatch):
+        def full(self, *_, **__):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def write():
+            with ScoreFile(tmp_path / "s.parquet", cut=0.0, bundle="") as file:
+                monkeypatch.setattr(pq.ParquetWriter, "close", full)
+                file.add(table(3))
+                msg = "the alert file, say"
+                raise RuntimeError(msg)
+
+        with pytest.raises(RuntimeError, match="the alert file"):
+            write()
+        gc.collect()  # a finaliser that raises fails this test: warnings are errors
 
     @pytest.mark.parametrize("cut", [np.inf, -np.inf, 1e-320, 0.1 + 0.2])
     def test_any_cut_survives(self, tmp_path, cut):

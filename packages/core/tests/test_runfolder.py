@@ -68,12 +68,13 @@ def test_a_run_killed_before_its_first_file_can_start_again(tmp_path):
     assert begun(tmp_path).finish().is_dir()
 
 
-def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
     folder = begun(tmp_path)
     folder.write("a.json", "old")
     with pytest.raises(UnicodeEncodeError):
         folder.write("a.json", "\ud800")  # what the file system or the codec refuses midway
     assert (folder.partial / "a.json").read_text() == "old"
+    assert sorted(p.name for p in folder.partial.iterdir()) == ["a.json", "identity.json"]
 
 
 def test_fresh_empties(tmp_path):

@@ -117,6 +117,14 @@ def source(tmp_path):
     return fakes.write_csv(tmp_path / "a.csv", fakes.traffic(300))
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """What a run of `THREE` on the traffic of `source` ends with when nothing stops it."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    run(fakes.write_csv(folder / "a.csv", fakes.traffic(300)), folder / "run", **THREE)
+    return without_times(folder / "run" / "metrics.json")
+
+
 class TestRunFolder:
     def test_it_holds_what_the_design_says(self, done):
         folder, _, receipt = done
@@ -361,8 +369,8 @@ class TestResume:
         ours, theirs = (pq.read_table(tmp_path / n / "scores.parquet") for n in ("x", "whole"))
         assert ours.equals(theirs, check_metadata=True)
 
-    @pytest.mark.parametrize("at", [0, 2, 5, 8, 12, 16, 19])
-    def test_a_run_killed_anywhere_resumes(self, tmp_path, source, at):
+    @pytest.mark.parametrize("at", [0, 4, 9, 14, 19])
+    def test_a_run_killed_anywhere_resumes(self, tmp_path, source, at, uninterrupted):
         class Stops:
             """A display that stops the run when its phase number `at` begins."""
 
@@ -379,9 +387,7 @@ class TestResume:
             run(source, tmp_path / "x", phases=Phases(Stops()), **THREE)
         assert not (tmp_path / "x").exists()
         run(source, tmp_path / "x", resume=True, **THREE)
-        run(source, tmp_path / "whole", **THREE)
-        metrics = [without_times(tmp_path / n / "metrics.json") for n in ("x", "whole")]
-        assert metrics[0] == metrics[1]
+        assert without_times(tmp_path / "x" / "metrics.json") == uninterrupted
 
     def test_another_config_or_source_is_refused(self, tmp_path, source, monkeypatch):
         monkeypatch.setattr(Fragile, "stop_at", 0)

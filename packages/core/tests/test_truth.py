@@ -45,7 +45,7 @@ class Given:
         return LabelTable(self.labels.table.filter(pa.array(keep)))
 
 
-@hypothesis_settings(max_examples=25, deadline=None)
+@hypothesis_settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_every_flow_has_its_own_label_whatever_the_order(data):
     flows = data.draw(flow_tables(min_flows=1))

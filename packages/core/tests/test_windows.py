@@ -20,7 +20,7 @@ from netvigil.windows import SpooledWindows, build_windows
 
 from . import fakes
 
-FEW = hypothesis_settings(max_examples=30, deadline=None)
+FEW = hypothesis_settings(max_examples=15, deadline=None)
 CONTRACT = FeatureContract(numeric=("x_mean_ps", "x_psh_packets"), categories=())
 FIELDS = [
     "flow_id",

@@ -75,7 +75,7 @@ def inspect(source: Opened, labels: Path | None) -> dict[str, Any]:
         "rows read": report.read,
         "rows repaired": dict(report.repairs),
         "rows rejected": dict(report.rejects),
-        "examples": list(report.examples),
+        "remarks": list(report.examples),
         "files skipped": list(report.skipped_files),
         "time basis": store.info.time_basis,
         "byte layer": store.info.bytes_layer,
@@ -122,6 +122,7 @@ def convert(
             "rows read": store.report.read,
             "rows repaired": dict(store.report.repairs),
             "rows rejected": dict(store.report.rejects),
+            "remarks": list(store.report.examples),
             "files skipped": list(store.report.skipped_files),
         }
         if labeller is not None:

@@ -60,6 +60,8 @@ class FeatureProfile:
 def _sentence(name: str, z: float) -> str:
     """Say in words how a feature stands out; `column=value` is what one-hot columns are called."""
     column, equals, value = name.partition("=")
+    if equals and z > 0 and value == "rare":
+        return f"{column} has a value that is rare in training"
     if equals and z > 0:
         return f"{column} is {value}, which is rare in training"
     side = "above" if z > 0 else "below"

@@ -143,7 +143,9 @@ def _p6(headline: Headline | None) -> Pitfall:
         why = "no baseline stands in the table"
         return Pitfall(id="P6", name=name, state="touched", why=why)
     best = max(baselines, key=lambda m: _mean(m, "auprc") or 0.0)
-    bar = _mean(best, "auprc") or 0.0
+    bar = _mean(best, "auprc")
+    if bar is None:
+        return _note("P6", name, "the test range has one class only, so nothing was compared")
     beaten = [m.method for m in _methods(headline) if (_mean(m, "auprc") or 0.0) <= bar]
     reasons = []
     if beaten:

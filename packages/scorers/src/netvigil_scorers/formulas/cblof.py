@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil_scorers.formulas.formula import GEMM_ROWS
 from netvigil_scorers.formulas.threads import few_openmp_threads
 
 
@@ -20,8 +21,8 @@ class Cblof:
             score is multiplied by (the cluster's size with `use_weights`, else one)
     """
 
-    block_rows: ClassVar[int] = 1024
-    most_rows: ClassVar[int] = 1024
+    block_rows: ClassVar[int] = GEMM_ROWS
+    most_rows: ClassVar[int] = GEMM_ROWS
 
     centres: NDArray[np.float64]
     large: NDArray[np.bool_]

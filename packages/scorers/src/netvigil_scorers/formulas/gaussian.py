@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil_scorers.formulas.formula import GEMM_ROWS
 from netvigil_scorers.formulas.threads import few_openmp_threads
 
 
@@ -19,8 +20,8 @@ class Mahalanobis:
         location: float64 [dim]; precision: float64 [dim, dim]
     """
 
-    block_rows: ClassVar[int] = 1024
-    most_rows: ClassVar[int] = 1024
+    block_rows: ClassVar[int] = GEMM_ROWS
+    most_rows: ClassVar[int] = GEMM_ROWS
 
     location: NDArray[np.float64]
     precision: NDArray[np.float64]
@@ -45,8 +46,8 @@ class Mahalanobis:
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Score a block by one matrix product."""
-        away = rows - self.location
-        return np.asarray(np.einsum("ij,ij->i", away @ self.precision, away))
+        away = (rows - self.location).T
+        return np.asarray(((self.precision.T @ away) * away).sum(axis=0))
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Mixture:
             the precisions; constants: float64 [components], all that does not depend on the flow
     """
 
-    block_rows: ClassVar[int] = 1024
-    most_rows: ClassVar[int] = 1024
+    block_rows: ClassVar[int] = GEMM_ROWS
+    most_rows: ClassVar[int] = GEMM_ROWS
 
     means: NDArray[np.float64]
     roots: NDArray[np.float64]
@@ -87,6 +88,6 @@ class Mixture:
         """Score a block component by component."""
         total = np.full(len(rows), -np.inf)
         for mean, root, constant in zip(self.means, self.roots, self.constants, strict=True):
-            away = (rows - mean) @ root
-            total = np.logaddexp(total, constant - 0.5 * np.einsum("ij,ij->i", away, away))
+            away = root.T @ (rows - mean).T  # [dim, rows]
+            total = np.logaddexp(total, constant - 0.5 * np.square(away).sum(axis=0))
         return -total

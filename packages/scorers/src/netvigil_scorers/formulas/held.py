@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil_scorers.formulas.formula import GEMM_ROWS
+
 
 @dataclass(frozen=True)
 class Held:
@@ -17,8 +19,8 @@ class Held:
     COPOD) stays wrong in fixed blocks too, and does not belong in the table.
     """
 
-    block_rows: ClassVar[int] = 1024
-    most_rows: ClassVar[int] = 1024
+    block_rows: ClassVar[int] = GEMM_ROWS
+    most_rows: ClassVar[int] = GEMM_ROWS
 
     detector: Any
 

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil_scorers.formulas.formula import GEMM_ROWS
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -17,8 +19,8 @@ class Kernel:
         support: float64 [vectors, dim]; weights: float64 [vectors]
     """
 
-    block_rows: ClassVar[int] = 1024
-    most_rows: ClassVar[int] = 1024
+    block_rows: ClassVar[int] = GEMM_ROWS
+    most_rows: ClassVar[int] = GEMM_ROWS
 
     support: NDArray[np.float64]
     weights: NDArray[np.float64]

@@ -8,6 +8,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+# Whole tiles, see `GEMM_ROWS`. At scikit-learn's own 256, one in a hundred flows got other bits
+# when it was one of the last four rows.
+CHUNK = 2 * 192
+
 
 def _index(formula: Distance | Density) -> Any:
     """Build scikit-learn's search structure; equal flows make an equal one, so no bundle has it."""
@@ -23,6 +27,15 @@ def _index(formula: Distance | Density) -> Any:
     ).fit(formula.kept.astype(np.float64))
 
 
+def _search(index: Any, rows: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return distances and rows of the neighbours, each [rows, n_neighbors]."""
+    import sklearn
+
+    with sklearn.config_context(pairwise_dist_chunk_size=CHUNK):
+        distance, neighbour = index.kneighbors(rows.astype(np.float64))
+    return distance, neighbour
+
+
 def _settings(config: Any, n_neighbors: int) -> dict[str, Any]:
     plain = config.model_dump(include={"algorithm", "leaf_size", "metric", "p"})
     return {"n_neighbors": int(n_neighbors), **plain}
@@ -36,10 +49,10 @@ class Distance:
         kept: float32 [training flows, dim]
     """
 
-    # scikit-learn's brute-force search multiplies 256 rows at a time, however many it is given; a
-    # distance is the same whether its threads share out these rows or the kept flows.
-    block_rows: ClassVar[int] = 256
-    most_rows: ClassVar[int] = 16_384
+    # scikit-learn's brute-force search multiplies `CHUNK` rows at a time, however many it is given;
+    # a distance is the same whether its threads share out these rows or the kept flows.
+    block_rows: ClassVar[int] = CHUNK
+    most_rows: ClassVar[int] = 42 * CHUNK  # 16,128: enough to keep many threads busy
 
     kept: NDArray[np.float32]
     n_neighbors: int
@@ -62,7 +75,7 @@ class Distance:
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Search the neighbours of a block."""
-        distance, _ = self.index.kneighbors(rows.astype(np.float64))
+        distance, _ = _search(self.index, rows)
         if self.method == "largest":
             return np.asarray(distance[:, -1])
         middle = np.mean if self.method == "mean" else np.median
@@ -80,8 +93,8 @@ class Density:
 
     # One shape: which of several neighbours at the same distance is taken depends on how
     # scikit-learn's threads share the work, and that on the number of rows.
-    block_rows: ClassVar[int] = 1024
-    most_rows: ClassVar[int] = 1024
+    block_rows: ClassVar[int] = 3 * CHUNK
+    most_rows: ClassVar[int] = 3 * CHUNK
 
     kept: NDArray[np.float32]
     reach: NDArray[np.float64]
@@ -112,7 +125,7 @@ class Density:
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Compare densities; 1e-10 is scikit-learn's guard where all neighbours are duplicates."""
-        distance, neighbour = self.index.kneighbors(rows.astype(np.float64))
+        distance, neighbour = _search(self.index, rows)
         reachable = np.maximum(distance, self.reach[neighbour])
         own = 1.0 / (reachable.mean(axis=1) + 1e-10)
         return np.asarray((self.density[neighbour] / own[:, None]).mean(axis=1))

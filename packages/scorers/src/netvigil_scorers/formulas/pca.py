@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvigil.errors import ContractError
+from netvigil_scorers.formulas.formula import GEMM_ROWS
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Pca:
         mean, scale: float64 [dim]; components: float64 [kept, dim]; weights: float64 [kept]
     """
 
-    block_rows: ClassVar[int] = 1024
-    most_rows: ClassVar[int] = 1024
+    block_rows: ClassVar[int] = GEMM_ROWS
+    most_rows: ClassVar[int] = GEMM_ROWS
 
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
