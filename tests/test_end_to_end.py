@@ -333,3 +333,16 @@ def _without_times(value: object) -> object:
     if isinstance(value, list):
         return [_without_times(v) for v in value]
     return value
+
+
+def test_truth_that_matches_nothing_is_refused(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text(
+        "start,end,category,addresses\n1000000000,1000000010,ssh,10.9.8.7\n"
+    )
+    said = netvigil(
+        *("data", "label", data / UNSW, "--labeller", "events"),
+        *("--truth", tmp_path / "events.csv", "--to", tmp_path / "l.parquet"),
+        code=1,
+    )
+    assert "matches any of 20,000 flows" in said
+    assert not (tmp_path / "l.parquet").exists()

@@ -85,21 +85,23 @@ class TestTime:
         span = start[-1] - start[0]
         cuts = [start[0] + round(part * span) for part in (share[0], sum(share))]
         purge = round(purge_s * S)
+        for cut in cuts:
+            assert np.all(found.role[(start >= cut) & (start < cut + purge)] == UNUSED)
         for row in np.flatnonzero(found.role == UNUSED):
             in_gap = any(cut <= start[row] < cut + purge for cut in cuts)
             over = any(start[row] < cut and start[row] + length[row] >= cut + purge for cut in cuts)
             assert in_gap or over
 
     def test_by_hand(self):
-        start = np.arange(10) * 10 * S
-        length = np.zeros(10, np.int64)
+        start = np.array([0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 90]) * S
+        length = np.zeros(11, np.int64)
         length[3] = 40 * S  # starts in train, ends in calibrate
-        length[9] = 900 * S  # the last one may last
+        length[10] = 900 * S  # the last one may last
         found = split(table(start, length), train=0.5, calibrate=0.3, purge_s=8)
         # The axis is 90 s long: cuts at 45 s and 72 s; calibrate from 53 s, test from 80 s.
-        assert found.role.tolist() == [1, 1, 1, 0, 1, 0, 2, 2, 3, 3]
+        assert found.role.tolist() == [1, 1, 1, 0, 1, 0, 2, 2, 0, 3, 3]
         described = found.describe()
-        assert described["unused"] == 2
+        assert described["unused"] == 3
         assert described["parts"]["train"]["flows"] == 4
         assert described["parts"]["test"]["first"] == iso(fakes.EPOCH_US + 80 * S)
         assert described["purge_s"] == 8

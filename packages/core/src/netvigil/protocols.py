@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -92,6 +92,15 @@ class FlowLabeller(Protocol):
 
         `inline` is the source's own label text, see `FlowBatch`.
         """
+        ...
+
+
+@runtime_checkable
+class MatchingLabeller(Protocol):
+    """A labeller with truth of its own, which can say that none of it met a flow."""
+
+    def require_matches(self) -> None:
+        """Raise `SourceError` where no row of the truth met any of the flows labelled so far."""
         ...
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from netvigil import config
 from netvigil.contracts import LABELS, AlignedLabels, FlowTable, LabelTable
 from netvigil.errors import RunError, SourceError
-from netvigil.protocols import FlowLabeller
+from netvigil.protocols import FlowLabeller, MatchingLabeller
 from netvigil.splits import TRAIN, Split
 from netvigil.store import FlowStore
 
@@ -69,6 +69,7 @@ def label_store(
     """Label every flow of a store.
 
     Raises:
+        SourceError: None of the labeller's truth met a flow.
         RunError: The labeller knows none of the flows.
     """
     states, attacks = [], []
@@ -81,6 +82,8 @@ def label_store(
         attacks.append(codes[place].astype(np.int32))
         if progress:
             progress(len(flows))
+    if isinstance(labeller, MatchingLabeller):
+        labeller.require_matches()
     truth = Truth(np.concatenate(states), np.concatenate(attacks), tuple(names))
     if not truth.state.any():
         msg = f"The labels say nothing about any of the {len(truth.state):,} flows."

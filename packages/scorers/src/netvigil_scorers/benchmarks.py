@@ -13,8 +13,8 @@ from netvigil.protocols import Scorer
 
 # 52 features: what the readers give of a UNSW or Westermo flow after one-hot coding.
 DIM = 52
-# Enough to make every detector's model of usual size, and quick to fit for all of them.
-TRAIN_FLOWS = 5_000
+# Enough for a model of usual shape, and quick to fit for all of them.
+TRAIN_FLOWS = 2_000
 
 
 @dataclass(frozen=True)

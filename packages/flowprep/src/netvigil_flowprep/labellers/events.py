@@ -84,6 +84,10 @@ class EventLabels:
         """Return counts over all calls; `require_matches` refuses events that met no flow."""
         return self._tally.summary()
 
+    def require_matches(self) -> None:
+        """Refuse truth that met none of the flows so far: a wrong file or a wrong clock."""
+        self.summary().require_matches(where=str(self.config.truth))
+
     def _covers(self, flows: FlowTable) -> NDArray[np.bool_]:
         start, _ = flow_times(flows)
         if self._covered_us is None or self.config.outside == "benign":

@@ -61,6 +61,10 @@ class GroundTruth:
         """Return counts over all calls; `require_matches` refuses truth that matched nothing."""
         return self._tally.summary()
 
+    def require_matches(self) -> None:
+        """Refuse truth that met none of the flows so far: a wrong file or a wrong clock."""
+        self.summary().require_matches(where=str(self.config.truth))
+
 
 def read_truth(
     config: GroundTruthConfig,
