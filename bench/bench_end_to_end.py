@@ -1,8 +1,8 @@
 """From a CSV file to scores and alerts, against the published way; and peak memory, at any length.
 
 The published way is what the notebooks do: pandas, scikit-learn, a networkx multigraph of the
-flows, PyOD directly. Ours is `netvigil detect` with a fitted bundle: the same features, flow-host windows, the
-same detector, and alerts with reasons on top.
+flows, PyOD directly. Ours is `netvigil detect` with a fitted bundle: the same features, flow-host
+windows, the same detector, and alerts with reasons on top.
 
     uv run pytest bench/bench_end_to_end.py --benchmark-only
     uv run pytest bench/bench_end_to_end.py --benchmark-only --rows 10000000

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -34,9 +35,9 @@ def netvigil(*args: object, code: int = 0) -> str:
     return out.getvalue() if code == 0 else err.getvalue()
 
 
-def experiment(path: Path, source: object, **sections: object) -> Path:
+def experiment(path: Path, source: object, **sections: dict[str, Any]) -> Path:
     """Write a quick experiment: one seed, few resamples."""
-    plain = {
+    plain: dict[str, dict[str, Any]] = {
         "flows": {"source": str(source)},
         "labels": {"labeller": "inline"},
         "split": {"axis": "flows"},
