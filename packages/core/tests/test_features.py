@@ -50,9 +50,9 @@ class TestAuto:
         assert dict(found.denied) == {"x_min_ttl": "TTL"}
         assert found.allowed_shortcuts == ("x_sttl", "dst_port")
 
-    def test_names_beyond_iana_replace_the_protocol_number(self):
+    def test_names_beyond_iana_stand_beside_the_protocol_number(self):
         found = select_features([*CANONICAL, "c_protocol"], ["c_protocol"])
-        assert found.categories == ("c_protocol",)
+        assert found.categories == ("protocol", "c_protocol")
 
 
 class TestLists:

@@ -308,6 +308,44 @@ class TestLeakage:
             found.append(fitted_files(tmp_path / name / "run" / "bundle"))
         assert found[0] != found[1]
 
+    def test_a_threshold_sees_labels_only_where_it_says_so(self, tmp_path, source):
+        seen = {}
+
+        class Nosy(fakes.Quantile):
+            def fit(self, calibration, *, seed):
+                seen[self.config.keep] = calibration
+                return super().fit(calibration, seed=seed)
+
+        class Plugin:
+            @hookimpl
+            def netvigil_thresholds(self):
+                for name, supervised in (("blind", False), ("seeing", True)):
+                    yield parts.Threshold(
+                        name=name,
+                        summary="Looks at what it is given.",
+                        config=fakes.QuantileConfig,
+                        make=Nosy,
+                        supervised=supervised,
+                    )
+
+        for name, keep in (("blind", 0.1), ("seeing", 0.2)):
+            receipt = run(
+                source,
+                tmp_path / name,
+                plugins=fakes.plugins(Plugin()),
+                threshold={"name": name, "keep": keep},
+            )
+        blind, seeing = seen[0.1], seen[0.2]
+        assert blind.is_attack is None
+        assert blind.known is None
+        part = receipt.split.parts["calibrate"]
+        assert seeing.is_attack.sum() == part.attacks
+        assert seeing.known.sum() == part.known
+        for found in (blind, seeing):
+            assert len(found.score) == len(found.start_us) == part.flows
+            assert np.all(np.diff(found.start_us) >= 0)
+            assert found.duration_s == pytest.approx((found.start_us[-1] - found.start_us[0]) / 1e6)
+
     def test_the_test_period_changes_nothing_that_is_learnt(self, tmp_path):
         def iso(seconds):
             from netvigil.splits import iso as written

@@ -21,6 +21,21 @@ def test_the_door_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_loaded_detector_scores_without_pyod():
+    code = (
+        "import sys, numpy as np; from netvigil.contracts import EncodedFlows; "
+        "from netvigil.protocols import State; from netvigil_scorers import plugin; "
+        "pca = next(p for p in plugin.netvigil_scorers() if p.name == 'pca'); "
+        "one, x = np.ones(2), np.ones((1, 2), np.float32); "
+        "arrays = dict(mean=0 * one, scale=one, components=np.eye(2), weights=one); "
+        "made = pca.make(pca.config()).set_state(State(arrays=arrays, values={'dim': 2})); "
+        "row = EncodedFlows(np.arange(1), np.zeros(1, int), embedding=x); "
+        "print(made.score(row).score[0], sorted({'pyod', 'sklearn', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "2.0 []"  # each unit vector is 1 away from (1, 1)
+
+
 def test_netvigil_scorers():
     found = {part.name: part for part in plugin.netvigil_scorers()}
     names = "pca hbos cblof iforest knn lof ocsvm mcd gmm weighted-terms"

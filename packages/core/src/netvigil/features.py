@@ -173,10 +173,8 @@ def _wanted(
     feature_set: str | Sequence[str], offered: list[str], categories: list[str]
 ) -> list[str]:
     if feature_set == "auto":
-        # The protocol number is a category; where the source has names beyond IANA's, those say
-        # more.
-        protocol = [] if "c_protocol" in categories else ["protocol"]
-        return [*(n for n in offered if n != "protocol"), *protocol, *categories]
+        # The protocol number is a category. `c_protocol` names what has no number, so both count.
+        return [*(n for n in offered if n != "protocol"), "protocol", *categories]
     if feature_set == "core35":
         names = [n if n in offered else _CANONICAL_NAMES.get(n, n) for n in CORE35]
         missing = [n for n in names if n not in offered]
