@@ -66,6 +66,7 @@ def judge(
         threshold=_threshold_use(prepared, own),
         train_attack_share=_share(prepared, prepared.trained.keep),
         detector_attack_share=_share(prepared, prepared.trained.keep),
+        absent_baselines=_absent(prepared),
         evaluation=evaluation,
         phases=[
             Phase(name=name, seconds=seconds, flows=phases.flows[name] or None)
@@ -75,6 +76,14 @@ def judge(
         config=plain(prepared),
         code_version=__version__,
     )
+
+
+def _absent(prepared: Prepared) -> dict[str, str]:
+    """Say why a baseline that belongs in every table is missing."""
+    why = "no installed package provides it; netvigil-scorers does"
+    return prepared.counts.absent | {
+        f"raw + {name}": why for name in prepared.assembly.absent_baselines
+    }
 
 
 def write_receipt(receipt: Receipt, folder: RunFolder) -> None:

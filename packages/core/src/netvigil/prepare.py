@@ -91,10 +91,7 @@ def prepare(
         feature_set=experiment.features.set,
         allow_shortcuts=experiment.features.allow_shortcuts,
     )
-    truth = Truth.unknown(len(store))
-    if assembly.labeller is not None:
-        with phases.phase("label", len(store)) as advance:
-            truth = label_store(store, assembly.labeller.make(), progress=advance)
+    truth = _truth(store, assembly, phases)
     split = make_split(experiment.split, store)
     needed = ("train", "calibrate", "test") if test else ("train", "calibrate")
     for name in needed:
@@ -132,6 +129,13 @@ def prepare(
         counts=counts,
         windows=windows,
     )
+
+
+def _truth(store: FlowStore, assembly: Assembly, phases: Phases) -> Truth:
+    if assembly.labeller is None:
+        return Truth.unknown(len(store))
+    with phases.phase("label", len(store)) as advance:
+        return label_store(store, assembly.labeller.make(), progress=advance)
 
 
 def _train_sample(

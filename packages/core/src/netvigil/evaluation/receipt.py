@@ -115,7 +115,8 @@ class Receipt(Model):
     """Printed with every result and kept beside it.
 
     `train_attack_share` is the share of attacks among the labelled flows the encoder was fitted on,
-    `detector_attack_share` the same for the scorer; None where labels do not say. `pitfalls` is
+    `detector_attack_share` the same for the scorer; None where labels do not say.
+    `absent_baselines` gives the reason for each row that is missing from the table. `pitfalls` is
     derived from the rest by `Receipt.of`.
     """
 
@@ -128,6 +129,7 @@ class Receipt(Model):
     threshold: ThresholdUse
     train_attack_share: float | None
     detector_attack_share: float | None = None
+    absent_baselines: dict[str, str] = Field(default_factory=dict)
     evaluation: Evaluation | None
     phases: tuple[Phase, ...]
     hardware: Hardware
@@ -151,6 +153,7 @@ class Receipt(Model):
         seeds: Iterable[int],
         config: dict[str, Any],
         detector_attack_share: float | None = None,
+        absent_baselines: dict[str, str] | None = None,
         code_version: str | None = None,
         accelerator: str | None = None,
     ) -> Receipt:
@@ -164,6 +167,7 @@ class Receipt(Model):
             threshold=threshold,
             train_attack_share=train_attack_share,
             detector_attack_share=detector_attack_share,
+            absent_baselines=absent_baselines or {},
             evaluation=evaluation,
             phases=tuple(phases),
             hardware=hardware(accelerator),

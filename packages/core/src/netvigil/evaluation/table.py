@@ -179,6 +179,7 @@ def receipt_lines(receipt: Receipt) -> list[tuple[str, str]]:
         ("labels used by", receipt.labels.words()),
         ("attacks in training", _share(receipt.train_attack_share)),
         ("threshold", f"{receipt.threshold.mode}: {receipt.threshold.provenance}"),
+        *((f"no {name}", why) for name, why in receipt.absent_baselines.items()),
     ]
     if evaluation:
         head = evaluation.headline

@@ -11,7 +11,7 @@ from typing import Any
 @cache
 def _blas() -> Any:
     """Find NumPy's BLAS; looking through the loaded libraries takes milliseconds, so once."""
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+    from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")
 

@@ -79,6 +79,17 @@ def learner_checks(
         """Equal seeds give equal bits, whatever the global generator, and at every asking."""
         _seeded(subject, lesson_of(subject))
 
+    return (
+        *checks(kind, fit_returns_the_part, unfitted_raises, refit_forgets, same_seed_same_result),
+        *_keeping_checks(kind, lesson_of),
+    )
+
+
+def _keeping_checks(
+    kind: type[Part[Any]], lesson_of: Callable[[Subject], Lesson]
+) -> tuple[Check, ...]:
+    """Return the rules about what a part leaves alone and what it keeps."""
+
     def inputs_stay_unchanged(subject: Subject) -> None:
         """Neither `fit` nor use writes into what it was given."""
         lesson = lesson_of(subject)
@@ -111,15 +122,7 @@ def learner_checks(
             mend="Put every fitted attribute into the state, at full precision.",
         )
 
-    return checks(
-        kind,
-        fit_returns_the_part,
-        unfitted_raises,
-        refit_forgets,
-        same_seed_same_result,
-        inputs_stay_unchanged,
-        state_round_trip,
-    )
+    return checks(kind, inputs_stay_unchanged, state_round_trip)
 
 
 def _unfitted(subject: Subject, lesson: Lesson) -> None:
