@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import shutil
 import sys
@@ -243,7 +244,7 @@ class TestTamperedWithIntent:
             f"open({str(tmp_path / 'imported')!r}, 'w').close()\n"
         )
         monkeypatch.syspath_prepend(str(folder))
-        import evil_estimator  # the attacker's machine has it
+        evil_estimator = importlib.import_module("evil_estimator")  # as on the attacker's machine
 
         skops.io.dump(evil_estimator.Evil(), forest / "scorer.forest.skops")
         seal(forest)

@@ -195,5 +195,6 @@ def _bits(texts: pl.Series) -> pl.Series:
 
 
 def _listed(types: Counter[str]) -> str:
-    others = [(name, count) for name, count in types.most_common() if name != "flow"]
+    counted = sorted(types.items(), key=lambda item: (-item[1], item[0]))
+    others = [(name, count) for name, count in counted if name != "flow"]
     return ", ".join(f"{escape(name)} {count:,}" for name, count in others[:_SHOWN])
