@@ -64,21 +64,38 @@ class NetvigilParquet:
 
 
 class _Labels:
-    """The label text of a file, found by flow id: 16 bytes per row beside the distinct texts."""
+    """The label text of a file, found by flow id: a code per row, and the distinct texts once."""
 
     def __init__(self, inline: pa.Table | None) -> None:
-        self._inline = inline
-        if inline is not None:
-            ids = inline["flow_id"].to_numpy()
-            self._order = np.argsort(ids, kind="stable")
-            self._sorted = ids[self._order]
+        if inline is None:
+            inline = pa.table({"flow_id": pa.array([], pa.int64())})
+        ids = inline["flow_id"].to_numpy()
+        order = np.argsort(ids, kind="stable")
+        self._ids = ids[order]
+        # A source that rejected nothing has the ids 0, 1, 2, ...: then an id is its own place.
+        self._dense = bool(len(ids) and self._ids[0] == 0 and self._ids[-1] == len(ids) - 1)
+        self._texts = {name: _codes(inline[name], order) for name in inline.column_names[1:]}
 
     def of(self, flow_id: NDArray[np.int64]) -> pa.Table | None:
-        if self._inline is None or not len(self._sorted):
+        if not len(self._ids):
             return None
-        place = np.minimum(np.searchsorted(self._sorted, flow_id), len(self._sorted) - 1)
-        found = self._sorted[place] == flow_id
-        rows = self._inline.take(pa.array(self._order[place[found]]))
-        texts = {name: rows[name].cast(pa.string()) for name in rows.column_names[1:]}
-        kept = {name: text for name, text in texts.items() if text.null_count < len(text)}
-        return pa.table([rows["flow_id"], *kept.values()], names=["flow_id", *kept])
+        place = np.minimum(
+            flow_id if self._dense else np.searchsorted(self._ids, flow_id), len(self._ids) - 1
+        )
+        found = self._ids[place] == flow_id
+        if not found.all():
+            place, flow_id = place[found], flow_id[found]
+        texts = {}
+        for name, (codes, distinct) in self._texts.items():
+            chosen = codes[place]
+            if (chosen >= 0).any():
+                indices = pa.array(chosen, mask=chosen < 0)
+                texts[name] = pa.DictionaryArray.from_arrays(indices, distinct).cast(pa.string())
+        return pa.table([pa.array(flow_id), *texts.values()], names=["flow_id", *texts])
+
+
+def _codes(column: pa.ChunkedArray, order: NDArray[np.int64]) -> tuple[NDArray[np.int32], pa.Array]:
+    """Return each row's place among the distinct texts, -1 for null, and these."""
+    whole = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    codes = whole.indices.fill_null(-1).to_numpy().astype(np.int32, copy=False)
+    return codes[order], whole.dictionary
