@@ -46,6 +46,7 @@ def _show_alerts(path: Path) -> None:
     from netvigil.evaluation import printable
 
     lines = path.read_text("utf-8").splitlines()
+    click.echo("\nThe highest alerts:")
     alerts = sorted((json.loads(line) for line in lines), key=lambda a: -a["score"])[:3]
     for alert in alerts:
         who = f"{alert['src_ip']} -> {alert['dst_ip']}:{alert['dst_port']}"
