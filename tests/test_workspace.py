@@ -109,4 +109,5 @@ def test_text_files_end_with_one_newline_and_no_trailing_blanks(
 def test_package_readmes_stay_short(members: list[Member]) -> None:
     for member in members:
         text = (member.folder / "README.md").read_text("utf-8")
-        assert len(text.splitlines()) < 80, member.name
+        prose = [line for line in text.splitlines() if not line.startswith("|")]  # tables are data
+        assert len(prose) < 80, member.name
