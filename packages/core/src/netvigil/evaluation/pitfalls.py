@@ -101,7 +101,7 @@ def _p3(
     if not has_clock:
         reasons.append("no clock: the split trusts the order of rows")
     if train_filter and not supervised:
-        reasons.append("training on benign traffic only used the labels of the train range")
+        reasons.append("choosing the train flows used the labels of the train range")
     guarded = "train, calibration and test follow each other in time; no label before evaluation"
     return _of("P3", "data snooping", reasons, guarded)
 

@@ -77,17 +77,17 @@ class LabelUse(Model):
 
         Example:
             >>> LabelUse(train_filter=True).words()
-            'train filter (attacks removed), evaluation; not: model, tuning, threshold'
+            'train filter, evaluation; not: model, tuning, threshold'
         """
         named = {
-            "train filter (attacks removed)": self.train_filter,
+            "train filter": self.train_filter,
             "model": self.model,
             "tuning": self.tuning,
             "threshold": self.threshold,
             "evaluation": self.evaluation,
         }
         used = ", ".join(name for name, yes in named.items() if yes) or "nowhere"
-        unused = ", ".join(name.split(" (")[0] for name, yes in named.items() if not yes)
+        unused = ", ".join(name for name, yes in named.items() if not yes)
         return f"{used}; not: {unused}" if unused else used
 
 
