@@ -288,7 +288,7 @@ class TestPitfalls:
             ("P3", {"threshold": FREE.model_copy(update={"mode": "validation-labels"})}, "labels"),
             ("P3", {"split": SPLIT.model_copy(update={"shuffled": True})}, "shuffled"),
             ("P3", {"data": [DATA.model_copy(update={"time_basis": "row-order"})]}, "no clock"),
-            ("P3", {"labels": LabelUse(train_filter=True)}, "benign traffic only"),
+            ("P3", {"labels": LabelUse(train_filter=True)}, "labels of the train range"),
             ("P5", {"threshold": ORACLE}, "test range"),
             ("P5", {"labels": LabelUse(train_filter=False, tuning=True)}, "tuned with labels"),
             ("P1", {}, "one source"),
