@@ -145,14 +145,6 @@ def test_there_is_no_place_for_a_label():
         windows(2).label = np.zeros(1)
 
 
-def test_other_features_keep_the_links():
-    graphs = windows(3)
-    one = np.ones((len(graphs.flow_id), 1), np.float32)
-    other = graphs.with_features(one, ("one",))
-    assert other.feature_names == ("one",)
-    assert other.flow_src is graphs.flow_src
-
-
 def test_one_shot_iterators_are_refused():
     batch = [windows(2)]
     assert require_reiterable(batch) is batch

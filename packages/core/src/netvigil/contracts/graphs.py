@@ -7,7 +7,7 @@ process boundary without copying and can live in memory-mapped files.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -101,10 +101,6 @@ class WindowGraphs:
         """Return the source and destination rows in `node_key` of each flow, int64 [flows] each."""
         base = np.repeat(self.node_ptr[:-1], np.diff(self.flow_ptr))
         return base + self.flow_src, base + self.flow_dst
-
-    def with_features(self, flow_x: NDArray[np.float32], names: tuple[str, ...]) -> WindowGraphs:
-        """Return the same windows with other flow features."""
-        return replace(self, flow_x=flow_x, feature_names=names)
 
     def _check_shapes(self) -> None:
         flows, windows = len(self.flow_id), len(self.window_start)

@@ -77,11 +77,6 @@ def protocol(column: str) -> pl.Expr:
     return per_value(column, protocol_numbers, pl.UInt8)
 
 
-def sum_of(*columns: str) -> pl.Expr:
-    """Return the sum of columns, null where one is null."""
-    return pl.sum_horizontal(*columns, ignore_nulls=False)
-
-
 def first_of(have: Names, *names: str) -> str | None:
     """Return the first of these names that the source has."""
     return next((name for name in names if name in have), None)
