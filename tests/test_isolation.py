@@ -20,6 +20,8 @@ CLOSURES = [
     ("netvigil", {"netvigil"}, {"torch", "polars", "nfstream", "pyod"}),
     ("netvigil-flowprep", {"netvigil", "netvigil-flowprep"}, {"torch", "nfstream", "pyod"}),
     ("netvigil-scorers", {"netvigil", "netvigil-scorers"}, {"torch", "polars", "nfstream"}),
+    ("netvigil-autographad", {"netvigil", "netvigil-autographad"}, {"polars", "nfstream", "pyod"}),
+    ("netvigil-anomale", {"netvigil", "netvigil-anomale"}, {"polars", "nfstream", "pyod"}),
 ]
 
 

@@ -579,10 +579,11 @@ def _starts(windows: WindowGraphs) -> Any:
 
 
 def _embedding(encoded: EncodedFlows) -> Any:
-    if encoded.embedding is None:
+    embedding = encoded.per_flow()
+    if embedding is None:
         msg = "This scorer needs an embedding."
         raise ContractError(msg)
-    return encoded.embedding.astype(np.float64)
+    return embedding.astype(np.float64)
 
 
 # --- the plugin ----------------------------------------------------------------------------------

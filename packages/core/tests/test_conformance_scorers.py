@@ -22,7 +22,7 @@ class Distance:
     def fit(self, encoded, *, seed):
         rng = np.random.default_rng(seed)
         rows = rng.permutation(len(encoded))[:100]
-        self.points_ = encoded.embedding[rows].astype(np.float64)
+        self.points_ = encoded.per_flow()[rows].astype(np.float64)
         return self
 
     def score(self, encoded):
@@ -31,8 +31,11 @@ class Distance:
         return ScoreTable(encoded.flow_id, self.rank(encoded), encoded.window_start)
 
     def rank(self, encoded):
-        away = encoded.embedding[:, None].astype(np.float64) - self.points_
+        away = self.rows(encoded)[:, None].astype(np.float64) - self.points_
         return np.sqrt((away**2).sum(-1)).min(1, initial=np.inf)
+
+    def rows(self, encoded):
+        return encoded.per_flow()
 
     def get_state(self):
         if self.points_ is None:
@@ -75,6 +78,11 @@ class JoinsTrainingToBatch(Distance):
             return score
         everything = np.concatenate([np.zeros(len(self.points_)), score])
         return (everything[:, None] < score).mean(0)
+
+
+class TakesSharedRowsInOrder(Distance):
+    def rows(self, encoded):
+        return np.resize(encoded.embedding, (len(encoded), encoded.embedding.shape[1]))
 
 
 class FailsOnNothing(Distance):
@@ -170,6 +178,7 @@ BROKEN = [
     (UpsideDown, "outliers-score-higher"),
     (RanksInBatch, "companions-do-not-matter"),
     (JoinsTrainingToBatch, "companions-do-not-matter"),
+    (TakesSharedRowsInOrder, "shared-encodings-count-as-written-out"),
     (ReturnsNothing, "fit-returns-the-part"),
     (AnswersUnfitted, "unfitted-raises"),
     (StateBeforeFit, "unfitted-raises"),

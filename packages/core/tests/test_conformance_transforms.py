@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from netvigil import parts
 from netvigil.contracts import FlowFeatures
-from netvigil.errors import NotFittedError
+from netvigil.errors import ContractError, NotFittedError
 from netvigil.protocols import State
 from netvigil.testing.conformance import RuleBroken, check_flow_transform, checks_for
 
@@ -140,6 +141,25 @@ class HalfState(Scale):
         return self
 
 
+class ByLabel(Scale):
+    """Learns the features of benign flows only."""
+
+    def fit(self, features, *, seed):
+        raise ContractError("labels, please")
+
+    def fit_labelled(self, features, is_attack, *, seed):
+        assert is_attack.any()
+        assert not is_attack.all()
+        texts = {n: v.filter(pa.array(~is_attack)) for n, v in features.categories.items()}
+        benign = FlowFeatures(features.x[~is_attack], features.names, texts)
+        return super().fit(benign, seed=seed)
+
+
+class ByLabelOrNot(ByLabel):
+    def fit(self, features, *, seed):
+        return Scale.fit(self, features, seed=seed)
+
+
 BROKEN = [
     (CentresTheBatch, "rows-stand-alone"),
     (CentresTheBatch, "union-is-each"),
@@ -155,17 +175,25 @@ BROKEN = [
     (Jitters, "same-seed-same-result"),
     (FillsInPlace, "inputs-stay-unchanged"),
     (HalfState, "state-round-trip"),
+    (ByLabel, "labels-are-asked-for"),
 ]
 # A transform that learns nothing may work unfitted, so no transform can break this rule.
 ALWAYS_KEPT = {"unfitted-raises"}
 
 
-def part_of(made):
-    return parts.FlowTransform(name="fake", summary="A fake transform.", make=made)
+def part_of(made, **declared):
+    return parts.FlowTransform(name="fake", summary="A fake transform.", make=made, **declared)
 
 
 def test_sound_transform_passes():
     check_flow_transform(part_of(Scale))
+    check_flow_transform(part_of(ByLabel, supervised=True))
+
+
+@pytest.mark.parametrize("made", [Scale, ByLabelOrNot])
+def test_a_supervised_transform_learns_from_labels_only(made):
+    with pytest.raises(RuleBroken, match=r"`supervised` is true|refuses `fit`"):
+        check_flow_transform(part_of(made, supervised=True))
 
 
 @pytest.mark.parametrize(("made", "name"), BROKEN, ids=lambda v: getattr(v, "__name__", str(v)))

@@ -58,6 +58,44 @@ def test_taking_and_joining_encodings_keeps_rows_together(flows, pieces, data):
         assert np.array_equal(joined.terms[name], term[order])
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"row": np.array([0, 1, 2, 0])}, "outside its 2 shared rows"),
+        ({"row": np.array([0, -1, 1, 0])}, "outside its 2 shared rows"),
+        ({"row": np.array([0, 1])}, "'row' of an encoding has 2 rows for 4 flows"),
+        ({"row": np.array([0, 0, 0, 0]), "embedding": None}, "outside its 0 shared rows"),
+    ],
+)
+def test_broken_shared_rows_are_refused(changed, words):
+    with pytest.raises(ContractError, match=words):
+        make(**({"embedding": np.ones((2, 2), np.float32)} | changed))
+
+
+@FEW
+@given(st.lists(st.lists(st.integers(0, 2), max_size=6), min_size=1, max_size=4), st.data())
+def test_shared_rows_stay_with_their_flows(pieces, data):
+    shared, first = [], 0
+    for row in pieces:
+        flows = len(row)
+        start, x = np.zeros(flows, np.int64), np.arange(6, dtype=np.float32).reshape(3, 2) + first
+        ids = np.arange(first, first + flows)
+        # A part may also give each of its flows a row of its own.
+        own = EncodedFlows(ids, start, x[np.array(row, np.int64)])
+        made = EncodedFlows(ids, start, x, np.array(row, np.int64))
+        shared.append(own if data.draw(st.booleans()) else made)
+        first += flows
+    whole = EncodedFlows.concat(shared)
+    written = np.concatenate([part.per_flow() for part in shared])
+    assert np.array_equal(whole.per_flow(), written)
+    order = np.array(data.draw(st.permutations(range(first))), np.int64)
+    taken = whole.take(order)
+    assert np.array_equal(taken.per_flow(), written[order])
+    assert taken.flow_id.tolist() == order.tolist()
+    if whole.row is not None:
+        assert taken.embedding is whole.embedding  # nothing was written out
+
+
 def test_nothing_cannot_be_joined():
     with pytest.raises(ContractError, match="nothing to join"):
         EncodedFlows.concat([])

@@ -30,10 +30,12 @@ def assembled(plugins=None, **sections):
 
 
 def test_every_part_is_chosen_with_its_settings():
-    found = assembled(evaluate={"also": ["forest", {"name": "median-distance", "power": 2}]})
+    squared = {"name": "median-distance", "label": "squared", "power": 2}
+    found = assembled(evaluate={"also": ["forest", squared]})
     assert found.builder.config.window_s == 60
     assert found.encoder.name == "sigma"
     assert [c.name for c in found.also] == ["forest", "median-distance"]
+    assert [c.row for c in found.also] == ["forest", "squared"]
     assert found.also[1].config.power == 2
     assert found.labeller.name == "inline"
     assert found.exporter.name == "jsonl"
@@ -50,6 +52,17 @@ def test_what_a_manifest_says_about_a_part():
 
 class TestRefused:
     """Impossible pipelines are refused although the source does not even exist."""
+
+    @pytest.mark.parametrize("place", ["also", "baselines"])
+    def test_two_rows_of_one_name(self, place):
+        twice = ["forest", {"name": "forest"}]
+        with pytest.raises(ConfigError) as caught:
+            assembled(evaluate={"baselines": [], place: twice})
+        assert str(caught.value).splitlines() == [
+            "Two scorers would be called 'forest' in the table.",
+            f"[evaluate.{place}]",
+            "Give one a label: {name = 'forest', label = 'forest-2', ...}.",
+        ]
 
     def test_an_encoder_that_cannot_read_the_windows(self):
         with pytest.raises(IncompatiblePartsError) as caught:

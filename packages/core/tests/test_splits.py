@@ -39,10 +39,10 @@ def table(start=None, length=None, *, flows: int = 0) -> FlowTable:
     return FlowTable(pa.table(columns), FlowInfo("test", time_basis=basis))
 
 
-def split(flows: FlowTable, **values) -> Split:
+def split(flows: FlowTable, *, classes=None, **values) -> Split:
     with TemporaryDirectory() as folder:
         store: FlowStore = fakes.write_store(Path(folder) / "f.parquet", flows)
-        return make_split(config.Split(**values), store)
+        return make_split(config.Split(**values), store, classes=classes)
 
 
 @st.composite
@@ -178,6 +178,43 @@ class TestShuffled:
         assert "sees the future" in found.settings["warning"]
         # It is what its name says: a train window comes after a test window.
         assert window[found.role == TRAIN].max() > window[found.role == TEST].min()
+
+
+class TestStratified:
+    @FEW
+    @given(st.lists(st.integers(0, 4), min_size=2, max_size=80), shares, st.booleans())
+    def test_every_class_is_dealt_out_in_the_same_shares(self, drawn, share, clock):
+        classes = np.array(drawn, np.int64)
+        if len(np.unique(classes)) < 2:
+            return
+        flows = table(np.arange(len(classes)) * S) if clock else table(flows=len(classes))
+        settings = {"protocol": "paper-stratified", "train": share[0], "calibrate": share[1]}
+        found = split(flows, classes=classes, **settings)
+        for number in np.unique(classes):
+            role, n = found.role[classes == number], int((classes == number).sum())
+            first, second = round(share[0] * n), round((share[0] + share[1]) * n)
+            counts = np.bincount(role, minlength=4)
+            assert counts.tolist() == [0, first, second - first, n - second]
+        again = split(flows, classes=classes, **settings)
+        assert again.role.tolist() == found.role.tolist()
+        assert (found.start_us is not None) == clock
+        assert "reads labels" in found.settings["warning"]
+        assert found.describe()["parts"]["train"]["flows"] == (found.role == TRAIN).sum()
+
+    def test_a_seed_deals_otherwise(self):
+        classes = np.arange(200) % 2
+        first, second = (
+            split(table(flows=200), protocol="paper-stratified", seed=seed, classes=classes).role
+            for seed in (0, 1)
+        )
+        assert first.tolist() != second.tolist()
+        # Every part reaches over the whole range.
+        assert all(np.ptp(np.flatnonzero(first == role)) > 150 for role in (TRAIN, TEST))
+
+    @pytest.mark.parametrize("classes", [None, np.zeros(5, np.int64)])
+    def test_one_class_cannot_be_stratified(self, classes):
+        with pytest.raises(ConfigError, match="several labelled classes"):
+            split(table(flows=5), protocol="paper-stratified", classes=classes)
 
 
 class TestRows:

@@ -45,6 +45,14 @@ class Given:
         return LabelTable(self.labels.table.filter(pa.array(keep)))
 
 
+def test_unknown_benign_and_each_attack_are_classes():
+    state = np.array([UNKNOWN, BENIGN, ATTACK, ATTACK, ATTACK, BENIGN], np.int8)
+    named = np.array([-1, -1, 0, 1, -1, 1], np.int32)
+    classes = Truth(state, named, ("scan", "flood")).classes().tolist()
+    assert len(set(classes)) == 5  # an attack without a name is one more
+    assert classes[1] == classes[5]
+
+
 @hypothesis_settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_every_flow_has_its_own_label_whatever_the_order(data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ from netvigil.contracts import FlowFeatures, WindowGraphs, require_reiterable
 from netvigil.errors import ContractError
 from netvigil.features import FeatureContract, extract
 from netvigil.testing.strategies import flow_tables
-from netvigil.windows import SpooledWindows, build_windows
+from netvigil.windows import SpooledWindows, build_windows, spool_windows
 
 from . import fakes
 
@@ -111,6 +112,35 @@ def test_no_more_than_a_window_waits():
     assert out == 300
 
 
+def resident(path: Path) -> int:
+    """Return how many bytes of a mapped file are in this process's memory."""
+    lines = Path("/proc/self/smaps").read_text("utf-8").splitlines()
+    total, ours = 0, False
+    for line in lines:
+        if "-" in line.split(" ")[0]:
+            ours = line.endswith(str(path))
+        elif ours and line.startswith("Rss:"):
+            total += int(line.split()[1]) * 1024
+    return total
+
+
+class LinksFirst(fakes.FlowHost):
+    """Says that features pass through it."""
+
+    links = ("flow_id", "start", "src_ip", "dst_ip")
+
+    def build(self, flows, features, window):
+        assert flows.table.column_names == list(self.links)
+        return super().build(flows, features, window)
+
+
+class OneWindow(LinksFirst):
+    """Makes one window of everything."""
+
+    def window_of(self, flows, *, first_row):
+        return np.zeros(len(flows), np.int64)
+
+
 class TestSpool:
     @FEW
     @given(flow_tables(min_flows=1), st.lists(st.integers(0, 30)), builders, st.integers(1, 12))
@@ -128,6 +158,100 @@ class TestSpool:
                 assert len(graphs.flow_id) <= batch_flows or len(graphs) == 1
                 # Views of checked files are not checked again; the contract must hold all the same.
                 WindowGraphs(**{f: getattr(graphs, f) for f in graphs.__dataclass_fields__})
+
+    @FEW
+    @given(flow_tables(min_flows=1), st.lists(st.integers(0, 30)), st.booleans())
+    def test_features_that_do_not_wait_give_the_same_spool(self, flows, cuts, whole):
+        def column_major(piece):
+            found = features_of(piece)
+            return FlowFeatures(np.asfortranarray(found.x), found.names)
+
+        links_first = builder(OneWindow if whole else LinksFirst, window_s=180)
+        waiting = builder(fakes.FlowHost, window_s=1e9 if whole else 180)
+        with TemporaryDirectory() as folder:
+            ahead = spool_windows(
+                cut(flows, cuts), column_major, links_first, Path(folder) / "ahead"
+            )
+            behind = spool_windows(cut(flows, cuts), features_of, waiting, Path(folder) / "behind")
+            found, expected = joined(list(ahead)), joined(list(behind))
+            if whole:
+                assert len(ahead.whole) == 1
+                found.pop("window_start"), expected.pop("window_start")
+            if not whole or len(behind.whole) == 1:
+                assert found == expected
+            assert ahead.whole.feature_names == CONTRACT.numeric
+            graphs = ahead.whole
+            WindowGraphs(**{f: getattr(graphs, f) for f in graphs.__dataclass_fields__})
+
+    def test_no_flow_leaves_no_spool(self, tmp_path):
+        assert spool_windows(iter([]), features_of, builder(LinksFirst), tmp_path) is None
+        assert spool_windows(iter([]), features_of, builder(fakes.FlowHost), tmp_path) is None
+
+    @pytest.mark.parametrize("kind", [LinksFirst, fakes.FlowHost])
+    def test_features_with_gaps_are_refused(self, kind, tmp_path):
+        rows = {n: v for n, v in fakes.traffic(50).items() if n != "label"}
+        flows = fakes.make_flows(rows)
+        x = np.zeros((50, 2), np.float32)
+        x[30, 1] = np.inf
+        features = FlowFeatures(x, ("x_a", "x_b"))
+        with pytest.raises(ContractError, match="NaN or infinity"):
+            spool_windows([(0, flows)], lambda _: features, builder(kind), tmp_path)
+
+    def test_large_features_are_no_gaps(self, tmp_path):
+        rows = {n: v for n, v in fakes.traffic(50).items() if n != "label"}
+        features = FlowFeatures(np.full((50, 2), 3e38, np.float32), ("x_a", "x_b"))
+        flows = fakes.make_flows(rows)
+        spooled = spool_windows([(0, flows)], lambda _: features, builder(LinksFirst), tmp_path)
+        assert np.array_equal(spooled.whole.flow_x, features.x)
+
+    def test_one_window_over_everything_never_holds_its_features(self, tmp_path):
+        width, size, batches = 200, 2_000, 20
+        rows = {n: v for n, v in fakes.traffic(size).items() if n != "label"}
+        names = tuple(f"x_{i}" for i in range(width))
+
+        def stream():
+            for i in range(batches):
+                yield i * size, fakes.make_flows(rows, first_id=i * size)
+
+        def wide(flows):
+            return FlowFeatures(np.ones((len(flows), width), np.float32), names)
+
+        tracemalloc.start()
+        try:
+            spooled = spool_windows(stream(), wide, builder(OneWindow), tmp_path)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert spooled.flows == size * batches
+        assert peak < spooled.whole.flow_x.nbytes / 2
+
+    @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux tells what is held")
+    def test_pages_of_a_batch_are_given_back(self, tmp_path):
+        flows, width = 200_000, 64  # 51 MB of features
+        graphs = WindowGraphs(
+            schema="flows-only",
+            feature_names=tuple(f"x_{i}" for i in range(width)),
+            flow_id=np.arange(flows),
+            flow_x=np.ones((flows, width), np.float32),
+            flow_ptr=np.arange(0, flows + 1, 1_000),
+            window_start=np.arange(flows // 1_000),
+            flow_src=np.empty(0, np.int32),
+            flow_dst=np.empty(0, np.int32),
+            node_ptr=np.zeros(flows // 1_000 + 1, np.int64),
+            node_key=np.empty(0, np.uint64),
+        )
+        spooled = SpooledWindows.write([graphs], tmp_path)
+        spooled = SpooledWindows(spooled.whole, batch_flows=10_000)
+        most, kept = 0, []
+        for batch in spooled:
+            assert batch.flow_x.sum() == batch.flow_x.size
+            most = max(most, resident(tmp_path / "flow_x"))
+            kept.append(batch)
+        assert 0 < most < 20_000_000  # a batch is 2.6 MB; the system may map a few more
+        assert resident(tmp_path / "flow_x") < 10_000_000
+        # What was given back is read again.
+        assert all(batch.flow_x.sum() == batch.flow_x.size for batch in kept)
+        assert resident(tmp_path / "flow_x") > 50_000_000
 
     def test_node_features_survive(self, tmp_path):
         rows = {n: v for n, v in fakes.traffic(50).items() if n != "label"}

@@ -12,7 +12,7 @@ from netvigil_scorers.pyod_adapter import DETECTORS
 # Where ours differ, the reason stands beside the default.
 OURS = {("pca", "n_components")}
 # PyOD has no say in these.
-NOT_PYOD = {"fit_rows", "ridge"}
+NOT_PYOD = {"fit_rows", "shared_rows", "ridge"}
 
 
 @pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.name)
@@ -43,6 +43,16 @@ def test_settings_bend_to_few_flows():
 def test_a_whole_number_of_components_stays_whole():
     assert configs.PcaConfig(n_components=3.0).settings(9)["n_components"] == 3
     assert configs.PcaConfig(n_components=0.5).settings(9)["n_components"] == 0.5
+
+
+def test_shared_encodings_have_a_cap_of_their_own():
+    config = configs.HbosConfig(fit_rows=None)
+    assert config.most_rows(shared=False) is None
+    assert config.most_rows(shared=True) == 100_000
+    assert configs.KnnConfig().most_rows(shared=True) == 50_000
+    assert configs.PcaConfig().most_rows(shared=False) == 500_000
+    assert configs.PcaConfig(shared_rows=None).most_rows(shared=True) == 500_000
+    assert configs.HbosConfig(fit_rows=None, shared_rows=None).most_rows(shared=True) is None
 
 
 @pytest.mark.parametrize(

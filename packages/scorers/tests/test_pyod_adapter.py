@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import tracemalloc
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -136,6 +137,56 @@ def test_a_flow_alone_gets_the_bits_it_gets_in_a_batch(name):
     scorer, probe, whole = wide(name)
     for row in (0, 383, 384, 1_151, 1_152, 2_299):
         assert score(scorer, probe.take(np.array([row]))) == whole[row]
+
+
+def shared(flows: int, *, seed: int, rows: int = 300) -> EncodedFlows:
+    """Make flows that share `rows` encodings, some of them far more often than others."""
+    x = random_flows(rows, seed=7).embedding
+    row = np.random.default_rng(seed).geometric(0.02, flows) % rows
+    return EncodedFlows(np.arange(flows) * 3, np.arange(flows) // 9, embedding=x, row=row)
+
+
+def written_out(encoded: EncodedFlows) -> EncodedFlows:
+    return replace(encoded, embedding=encoded.per_flow(), row=None)
+
+
+@every_detector
+def test_shared_encodings_score_as_written_out(name):
+    train, probe = shared(700, seed=0), shared(900, seed=1)
+    both = [make(name).fit(form(train), seed=0) for form in (lambda e: e, written_out)]
+    scores = [score(scorer, form(probe)) for scorer in both for form in (lambda e: e, written_out)]
+    assert all(np.array_equal(scores[0], other) for other in scores[1:])
+    few = probe.take(np.array([5, 3, 800]))  # fewer flows than encodings
+    assert np.array_equal(score(both[0], few), scores[0][[5, 3, 800]])
+    assert len(score(both[0], probe.take(np.empty(0, np.int64)))) == 0
+
+
+@pytest.mark.parametrize("name", ["pca", "gmm"])
+def test_the_sample_of_shared_encodings_is_one_of_flows(name):
+    train, probe = shared(700, seed=0), shared(50, seed=1)
+    capped = make(name, shared_rows=200).fit(train, seed=4)
+    as_before = make(name, fit_rows=200).fit(written_out(train), seed=4)
+    assert np.array_equal(score(capped, probe), score(as_before, probe))
+    # Flows with encodings of their own are not capped by it.
+    whole, uncapped = (
+        make(name, **s).fit(written_out(train), seed=4) for s in ({}, {"shared_rows": 200})
+    )
+    assert np.array_equal(score(whole, probe), score(uncapped, probe))
+
+
+def test_only_the_sample_of_shared_encodings_is_written_out():
+    flows, dim = 4_000_000, 64  # written out: 1 GB
+    x = np.random.default_rng(0).normal(size=(50, dim)).astype(np.float32)
+    row = np.random.default_rng(1).integers(50, size=flows)
+    train = EncodedFlows(np.arange(flows), np.zeros(flows, np.int64), embedding=x, row=row)
+    tracemalloc.start()
+    try:
+        scorer = make("pca", shared_rows=1_000).fit(train, seed=0)
+        score(scorer, train)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 150e6  # numbers of flows and scores, 8 bytes each
 
 
 @every_detector

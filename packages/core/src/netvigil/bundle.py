@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,18 @@ from netvigil.reasons import FeatureProfile
 FORMAT = 1
 MANIFEST = "manifest.json"
 _READER = ("name", "config", "distribution", "version")
-_VERSIONED = ("netvigil", "numpy", "pyarrow", "scikit-learn", "skops", "pyod", "polars", "nfstream")
+_VERSIONED = (
+    "netvigil",
+    "nfstream",
+    "numpy",
+    "polars",
+    "pyarrow",
+    "pyod",
+    "scikit-learn",
+    "skops",
+    "torch",
+    "torch-geometric",
+)
 
 
 def save_bundle(pipeline: Pipeline, folder: Path, *, experiment: Mapping[str, Any]) -> str:
@@ -82,6 +93,9 @@ def save_bundle(pipeline: Pipeline, folder: Path, *, experiment: Mapping[str, An
 
 def load_bundle(folder: Path, plugins: Plugins) -> tuple[Pipeline, str]:
     """Read a bundle back and return the pipeline and the bundle's digest.
+
+    An encoder that has a setting `device` gets "auto": a bundle made on a GPU works on a machine
+    without one, and the other way round, with scores that agree to the last digits.
 
     Raises:
         BundleError: No bundle, another format, a digest that does not match, an unlisted type, an
@@ -189,12 +203,20 @@ def _choose(
 ) -> Chosen:
     try:
         choice = Choice(name=room["name"], options=dict(room["config"]))
-        return choose(plugins, kind, choice, section=name, base=folder)
+        chosen = choose(plugins, kind, choice, section=name, base=folder)
     except NetvigilError as error:
         what = f"The bundle's {name} '{room['name']}' cannot be made here."
         provider = f"{room['distribution']} {room['version']}"
         where = f"It was made with {provider}. {error}"
         raise BundleError(what, where=where, do=f"Install {provider}.") from error
+    return _anywhere(chosen) if kind is parts.Encoder else chosen
+
+
+def _anywhere(encoder: Chosen) -> Chosen:
+    """Let an encoder compute on what this machine has, not on what it was trained on."""
+    if "device" not in type(encoder.config).model_fields:
+        return encoder
+    return replace(encoder, config=encoder.config.model_copy(update={"device": "auto"}))
 
 
 def _load_part(chosen: Chosen, room: Mapping[str, Any], name: str, folder: Path) -> Any:

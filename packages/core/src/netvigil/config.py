@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from netvigil.errors import ConfigError, nearest
+from netvigil.layers import folder_of, read_layers
 
 
 class Section(BaseModel):
@@ -31,9 +32,10 @@ class Section(BaseModel):
 
 
 class Choice(Section):
-    """A part chosen by name, with the part's own settings."""
+    """A part chosen by name, with the part's own settings; `label` is its name in tables."""
 
     name: str
+    label: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -42,10 +44,8 @@ def _choice(value: object) -> object:
     if isinstance(value, str):
         return {"name": value}
     if isinstance(value, Mapping) and "options" not in value:
-        return {
-            "name": value.get("name", ""),
-            "options": {k: v for k, v in value.items() if k != "name"},
-        }
+        own = {k: value[k] for k in ("name", "label") if k in value}
+        return {"name": ""} | own | {"options": {k: v for k, v in value.items() if k not in own}}
     return value
 
 
@@ -85,10 +85,12 @@ class Split(Section):
     `time` cuts fractions of the time axis (`axis = "time"`) or of the flows in time order (`axis =
     "flows"`), with `purge_s` seconds left out after each cut; `rows` does the same by row for
     sources without a clock; `ranges` takes ISO 8601 [from, to) pairs; `paper-shuffled` deals
-    windows out at random, as several papers do, and lets a model see the future.
+    windows out at random, as several papers do, and lets a model see the future;
+    `paper-stratified` deals flows out at random within each attack class, which reads labels too,
+    and is refused unless `run.parity` is on.
     """
 
-    protocol: Literal["time", "rows", "ranges", "paper-shuffled"] = "time"
+    protocol: Literal["time", "rows", "ranges", "paper-shuffled", "paper-stratified"] = "time"
     axis: Literal["time", "flows"] = "time"
     train: Annotated[float, Field(gt=0, lt=1)] = 0.6
     calibrate: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -169,15 +171,22 @@ class Graph(ChoosingSection):
 
 
 class Encoder(ChoosingSection):
-    """`[encoder]`: what turns windows into embeddings or terms; `raw` passes features through."""
+    """`[encoder]`: what turns windows into embeddings or terms; `raw` passes features through.
+
+    `label` is its name in tables. `preset` names settings that the encoder's package publishes,
+    for itself and for other sections; what the file says itself goes before them.
+    """
 
     name: str = "raw"
+    label: str = ""
+    preset: str | None = None
 
 
 class Scorer(ChoosingSection):
-    """`[scorer]`: what ranks encoded flows."""
+    """`[scorer]`: what ranks encoded flows; `label` is its name in tables."""
 
     name: str = "pca"
+    label: str = ""
 
 
 class Threshold(ChoosingSection):
@@ -202,11 +211,16 @@ class Evaluate(Section):
 
 
 class Run(Section):
-    """`[run]`: seeds, the device for encoders that use one, and where seeds are run."""
+    """`[run]`: seeds, the device for encoders that use one, and where seeds are run.
+
+    `parity` takes over the choices of the encoder's official pipeline, leaks included; every
+    receipt then says so in capitals.
+    """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     device: str = "auto"
     executor: str = "serial"
+    parity: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Run:
@@ -220,6 +234,39 @@ class Alerts(Section):
     """`[alerts]`: the format of the alert file."""
 
     exporter: PartChoice = Choice(name="jsonl")
+
+
+Objective = Literal["validation-loss", "seed-agreement", "validation-auprc"]
+
+
+class Tune(Section):
+    """`[tune]`: what `netvigil tune` searches, and by what it judges; the test part is never read.
+
+    `space` is the name of a space that the encoder's package publishes, or a table of settings:
+    `"encoder.layers" = [1, 2]` lists values, `"encoder.learning_rate" = {low = 1e-4, high = 1e-2,
+    log = true}` gives a range. `validation-auprc` reads the labels of the calibration part, and
+    every later receipt says so; the other objectives read none.
+    """
+
+    space: str | dict[str, list[Any] | dict[str, Any]] = "published"
+    objective: Objective = "validation-loss"
+    trials: Annotated[int, Field(ge=1)] | None = None
+    sampler: Literal["grid", "tpe", "random"] = "grid"
+    seed: int = 0
+
+
+class Tuned(Section):
+    """`[tuned]`: where settings of this file came from; written by `netvigil tune`."""
+
+    objective: Objective
+    trials: int
+    value: float
+    space: str
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether the search read labels."""
+        return self.objective == "validation-auprc"
 
 
 class Experiment(Section):
@@ -237,25 +284,25 @@ class Experiment(Section):
     evaluate: Evaluate = Evaluate()
     alerts: Alerts = Alerts()
     run: Run = Run()
+    tune: Tune | None = None
+    tuned: Tuned | None = None
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """Read an experiment file; paths in it are relative to its folder.
 
-    `overrides` are `section.key=value` texts, as `--set` takes them.
+    `extends = "base.toml"` at its top lays it over another file, see `netvigil.layers`. `overrides`
+    are `section.key=value` texts, as `--set` takes them, and go before everything.
 
     Raises:
         ConfigError: No such file, broken TOML, an unknown key (with the nearest valid one), a wrong
-            type.
+            type, or a suite.
     """
-    try:
-        values = tomllib.loads(path.read_text("utf-8-sig"))
-    except FileNotFoundError as error:
-        msg = "There is no such experiment file."
-        raise ConfigError(msg, where=str(path)) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        msg = "The experiment file is not readable TOML."
-        raise ConfigError(msg, where=f"{path}: {error}") from error
+    values = read_layers(path)
+    if "suite" in values:
+        msg = "This file is a suite: it describes many experiments, not one."
+        do = f"Run them with `netvigil run {path.name}`."
+        raise ConfigError(msg, where=str(path), do=do)
     return parse_experiment(values, base=path.parent, overrides=overrides, where=str(path))
 
 
@@ -273,7 +320,8 @@ def parse_experiment(
     experiment: Experiment = checked(Experiment, own, where=where)
     source = experiment.flows.source
     if not source.is_absolute():
-        flows = experiment.flows.model_copy(update={"source": base / source})
+        folder = folder_of(own["flows"]["source"], base)
+        flows = experiment.flows.model_copy(update={"source": folder / source})
         experiment = experiment.model_copy(update={"flows": flows})
     return experiment
 
@@ -292,7 +340,7 @@ def part_config(
     """
     made = checked(config, dict(options), where=where, beside=beside)
     moved = {
-        name: base / value
+        name: folder_of(options.get(name), base) / value
         for name, value in made
         if isinstance(value, Path) and not value.is_absolute()
     }

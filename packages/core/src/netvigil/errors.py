@@ -7,6 +7,7 @@
       SourceError              an input cannot be read as what it claims to be
       BundleError              a bundle is damaged, tampered with, or does not fit the source
       RunError                 a run cannot go on (an empty part of a split, a wrong resume)
+        TrainingError          a loss that is not finite, or not enough memory on the device
       PluginError
         PluginLoadError        a plugin failed at import, registration or yielded junk
         PluginConflictError    two packages provide one name
@@ -59,6 +60,10 @@ class BundleError(NetvigilError):
 
 class RunError(NetvigilError):
     """A run cannot go on."""
+
+
+class TrainingError(RunError):
+    """Training cannot go on: a loss that is not finite, or not enough memory on the device."""
 
 
 class PluginError(NetvigilError):

@@ -26,11 +26,12 @@ from netvigil.evaluation import (
     evaluate,
 )
 from netvigil.evaluation.judge import RARE
+from netvigil.overlays import READS_LABELS, parity_notes, supervised
 from netvigil.phases import Phases
 from netvigil.prepare import Prepared
 from netvigil.runfolder import RunFolder
 from netvigil.seeds import MethodRun, SeedResults
-from netvigil.splits import ROLES, TEST, UNUSED
+from netvigil.splits import ROLES, SHUFFLED, TEST, UNUSED
 from netvigil.truth import ATTACK, UNKNOWN
 
 
@@ -60,6 +61,9 @@ def judge(
         features=_feature_use(prepared),
         labels=LabelUse(
             train_filter=experiment.train.uses_labels,
+            split=experiment.split.protocol == READS_LABELS,
+            transforms=bool(supervised(t.part for t in prepared.assembly.transforms)),
+            tuning=experiment.tuned is not None and experiment.tuned.uses_labels,
             threshold=_supervised(prepared),
             evaluation=evaluation is not None,
         ),
@@ -75,6 +79,12 @@ def judge(
         seeds=experiment.run.seeds,
         config=plain(prepared),
         code_version=__version__,
+        accelerator=next((r.accelerator for r in results if r.accelerator), None),
+        parity=parity_notes(
+            experiment,
+            prepared.assembly.encoder.part,
+            [t.part for t in prepared.assembly.transforms],
+        ),
     )
 
 
@@ -178,7 +188,7 @@ def _split_use(prepared: Prepared) -> SplitUse:
         )
     return SplitUse(
         protocol=described["protocol"],
-        shuffled=described["protocol"] == "paper-shuffled",
+        shuffled=described["protocol"] in SHUFFLED,
         purge_s=described.get("purge_s"),
         parts=parts_used,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,23 +34,47 @@ class Learnt:
     fit_s: float
 
 
-def learn(prepared: Prepared, seed: int, phases: Phases) -> Learnt:
-    """Fit the encoder on the train windows and encode (a seeded sample of) them."""
+def learn(
+    prepared: Prepared, seed: int, phases: Phases, *, checkpoints: Path | None = None
+) -> Learnt:
+    """Fit the encoder on the train windows and encode (a seeded sample of) them.
+
+    An encoder that trains for long goes on from what it left in the folder `checkpoints`.
+    """
     chosen, windows = prepared.assembly.encoder, prepared.windows["train"]
     encoder: protocols.Encoder = chosen.make()
     begin = time.perf_counter()
     if _random_encoder(chosen):
-        with phases.phase("fit encoder", windows.flows) as advance:
-            encoder = encoder.fit(windows, seed=seed)
-            advance(windows.flows)
+        encoder = _fit_encoder(encoder, windows, seed, phases, checkpoints)
     else:
         encoder = encoder.fit(windows, seed=seed)
     took = time.perf_counter() - begin
     rows = sample_rows(windows.flows, prepared.experiment.features.fit_flows, seed)
     with phases.phase("encode train", windows.flows) as advance:
-        train = _encode_rows(encoder, chosen.name, windows, rows)
+        train = encode_rows(lambda w: encode_checked(encoder, chosen.name, w), windows, rows)
         advance(windows.flows)
     return Learnt(encoder, train, took)
+
+
+def _fit_encoder(
+    encoder: protocols.Encoder,
+    windows: SpooledWindows,
+    seed: int,
+    phases: Phases,
+    checkpoints: Path | None,
+) -> protocols.Encoder:
+    if not isinstance(encoder, protocols.Watched):
+        with phases.phase("fit encoder", windows.flows) as advance:
+            encoder = encoder.fit(windows, seed=seed)
+            advance(windows.flows)
+        return encoder
+
+    def write(**values: object) -> None:
+        phases.write(**{"seed": seed} | values)
+
+    with phases.phase("fit encoder", windows.flows * encoder.passes) as advance:
+        encoder.watch(protocols.Watch(advance, write, checkpoints))
+        return encoder.fit(windows, seed=seed)
 
 
 def fit_pipeline(prepared: Prepared, seed: int, phases: Phases) -> Pipeline:
@@ -89,15 +114,20 @@ def make_pipeline(
 
 
 def run_seed(
-    prepared: Prepared, seed: int, phases: Phases, *, save: Callable[[Pipeline], None] | None = None
+    prepared: Prepared,
+    seed: int,
+    phases: Phases,
+    *,
+    save: Callable[[Pipeline], None] | None = None,
+    checkpoints: Path | None = None,
 ) -> SeedResults:
     """Fit and score the method, the scorers beside it and the raw-feature baselines for one seed.
 
     With the first of the experiment's seeds every scorer is run, and `save` is called with the
     fitted pipeline of the experiment's own scorer; with the others only those in which something is
-    random.
+    random. `checkpoints` is a folder of this seed's own, see `learn`.
     """
-    learnt = learn(prepared, seed, phases)
+    learnt = learn(prepared, seed, phases, checkpoints=checkpoints)
     first = seed == prepared.experiment.run.seeds[0]
     results = []
     for task in _tasks(prepared, learnt, seed):
@@ -127,7 +157,8 @@ def run_seed(
         )
         if save is not None and task.kind == "method":
             save(make_pipeline(prepared, learnt.encoder, scorer, threshold, seed))
-    return SeedResults(seed, tuple(results))
+    # Encoders that train on a GPU say its name; the others have no such word.
+    return SeedResults(seed, tuple(results), getattr(learnt.encoder, "accelerator", None))
 
 
 def run_rules(prepared: Prepared, phases: Phases) -> SeedResults:
@@ -191,7 +222,7 @@ def _tasks(prepared: Prepared, learnt: Learnt, seed: int) -> Iterator[_Task]:
     named = (assembly.scorer, *assembly.also)
     for chosen in named:
         yield _Task(
-            name=f"{encoder.name} + {chosen.name}",
+            name=f"{encoder.row} + {chosen.row}",
             kind="method" if chosen is assembly.scorer else "also",
             chosen=chosen,
             train=learnt.train,
@@ -201,10 +232,10 @@ def _tasks(prepared: Prepared, learnt: Learnt, seed: int) -> Iterator[_Task]:
         )
     shown = [(c.name, c.config) for c in named] if encoder.name == "raw" else []
     wanted = [c for c in assembly.baselines if (c.name, c.config) not in shown]
-    train = _plain_rows(windows, rows) if wanted else learnt.train
+    train = encode_rows(_plain, windows, rows) if wanted else learnt.train
     for chosen in wanted:
         seeded = rows is not None or _random_scorer(chosen)
-        yield _Task(f"raw + {chosen.name}", "baseline", chosen, train, _plain, seeded)
+        yield _Task(f"raw + {chosen.row}", "baseline", chosen, train, _plain, seeded)
 
 
 def _random_encoder(chosen: Chosen) -> bool:
@@ -240,24 +271,23 @@ def _plain(windows: WindowGraphs) -> EncodedFlows:
     return EncodedFlows(windows.flow_id, starts, embedding=windows.flow_x)
 
 
-def _plain_rows(windows: SpooledWindows, rows: NDArray[np.int64] | None) -> EncodedFlows:
-    whole = _plain(windows.whole)
-    return whole if rows is None else whole.take(rows)
-
-
-def _encode_rows(
-    encoder: protocols.Encoder, name: str, windows: SpooledWindows, rows: NDArray[np.int64] | None
+def encode_rows(
+    encode: Encode, windows: SpooledWindows, rows: NDArray[np.int64] | None
 ) -> EncodedFlows:
-    """Encode all windows and keep the chosen rows (all where None)."""
+    """Encode all windows, batch by batch, and keep the chosen rows (all where None).
+
+    Shapes:
+        rows: int64, increasing numbers of flows of all windows
+    """
     pieces, offset = [], 0
     for batch in windows:
-        encoded = encode_checked(encoder, name, batch)
+        encoded = encode(batch)
+        last = offset + len(encoded)
         if rows is not None:
-            low, high = np.searchsorted(rows, (offset, offset + len(encoded)))
-            inside = rows[low:high] - offset
-            offset += len(encoded)
-            encoded = encoded.take(inside)
+            low, high = np.searchsorted(rows, (offset, last))
+            encoded = encoded.take(rows[low:high] - offset)
         pieces.append(encoded)
+        offset = last
     return EncodedFlows.concat(pieces)
 
 

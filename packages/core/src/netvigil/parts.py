@@ -6,8 +6,8 @@ Heavy imports happen inside `make`, so listing parts stays cheap.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +16,7 @@ from netvigil import protocols
 from netvigil.errors import PluginLoadError
 
 T_co = TypeVar("T_co", covariant=True)
+Overlay = Mapping[str, Mapping[str, Any]]
 KEBAB = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 
 
@@ -83,9 +84,13 @@ class FlowJoiner(Part[protocols.FlowJoiner]):
 
 @dataclass(frozen=True)
 class FlowTransform(Part[protocols.FlowTransform]):
-    """Yielded by `netvigil_flow_transforms`."""
+    """Yielded by `netvigil_flow_transforms`. `supervised` ones learn from the train range's labels.
+
+    Those exist for parity with published pipelines only and are refused unless `run.parity` is on.
+    """
 
     kind: ClassVar[str] = "flow transform"
+    supervised: bool = False
     trusted_types: tuple[str, ...] = ()
 
 
@@ -104,6 +109,10 @@ class Encoder(Part[protocols.Encoder]):
 
     `accepts` lists the window schemas it understands; `emits` what `EncodedFlows` will carry;
     `passes` whether `fit` walks through its windows once or many times (then they are spooled).
+
+    The rest is written like an experiment file, as section -> key -> value: `presets` are published
+    settings by name, `parity` the choices of the official pipeline for `run.parity`. `spaces` are
+    search spaces for `netvigil tune`: name -> "section.key" -> values.
     """
 
     kind: ClassVar[str] = "encoder"
@@ -111,6 +120,9 @@ class Encoder(Part[protocols.Encoder]):
     emits: frozenset[Literal["embedding", "terms"]] = frozenset({"embedding"})
     passes: Literal["none", "one", "many"] = "many"
     trusted_types: tuple[str, ...] = ()
+    presets: Mapping[str, Overlay] = field(default_factory=dict)
+    parity: Overlay = field(default_factory=dict)
+    spaces: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,22 @@ carries: everything that `detect` needs, and nothing that saw a label unless it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from netvigil import parts, protocols
 from netvigil.baselines import TrainCounts
 from netvigil.config import Choice, Experiment, part_config, section_keys
 from netvigil.contracts import EncodedFlows, FlowFeatures, FlowInfo, FlowTable, WindowGraphs
-from netvigil.errors import ConfigError, IncompatiblePartsError
+from netvigil.errors import ConfigError, IncompatiblePartsError, RunError
 from netvigil.features import FeatureContract, extract
+from netvigil.overlays import require_parity, supervised
 from netvigil.plugins import P, Plugins, Provider
 from netvigil.reasons import FeatureProfile
 from netvigil.windows import build_windows
@@ -26,16 +29,25 @@ from netvigil.windows import build_windows
 
 @dataclass(frozen=True)
 class Chosen:
-    """A part, its checked settings and its provider; `make()` gives a fresh, unfitted instance."""
+    """A part, its checked settings and its provider; `make()` gives a fresh, unfitted instance.
+
+    `label` is what the experiment file calls it in tables, where that is not the part's name.
+    """
 
     part: parts.Part[Any]
     config: parts.PartConfig
     provider: Provider
+    label: str = ""
 
     @property
     def name(self) -> str:
         """The part's name."""
         return self.part.name
+
+    @property
+    def row(self) -> str:
+        """What tables call it."""
+        return self.label or self.name
 
     def make(self) -> Any:
         """Make a fresh instance."""
@@ -74,7 +86,7 @@ def choose(plugins: Plugins, kind: type[P], choice: Choice, *, section: str, bas
     where = f"[{section}] {choice.name}"
     beside = section_keys(section)
     settings = part_config(found.part.config, choice.options, where=where, base=base, beside=beside)
-    return Chosen(found.part, settings, found.provider)
+    return Chosen(found.part, settings, found.provider, choice.label)
 
 
 def assemble(experiment: Experiment, plugins: Plugins, *, base: Path) -> Assembly:
@@ -86,12 +98,14 @@ def assemble(experiment: Experiment, plugins: Plugins, *, base: Path) -> Assembl
         IncompatiblePartsError: Parts that do not fit together; names those that would.
     """
 
-    def one(kind: type[P], name: str, options: dict[str, Any], section: str) -> Chosen:
-        choice = Choice(name=name, options=options)
+    def one(
+        kind: type[P], name: str, options: dict[str, Any], section: str, label: str = ""
+    ) -> Chosen:
+        choice = Choice(name=name, label=label, options=options)
         return choose(plugins, kind, choice, section=section, base=base)
 
     e = experiment
-    encoder = one(parts.Encoder, e.encoder.name, e.encoder.options, "encoder")
+    encoder = one(parts.Encoder, e.encoder.name, e.encoder.options, "encoder", e.encoder.label)
     encoder = _with_device(encoder, e.run.device)
     baselines, absent = _baselines(experiment, plugins, base)
     labels = e.labels
@@ -102,7 +116,7 @@ def assemble(experiment: Experiment, plugins: Plugins, *, base: Path) -> Assembl
         ),
         builder=one(parts.GraphBuilder, e.graph.builder, e.graph.options, "graph"),
         encoder=encoder,
-        scorer=one(parts.Scorer, e.scorer.name, e.scorer.options, "scorer"),
+        scorer=one(parts.Scorer, e.scorer.name, e.scorer.options, "scorer", e.scorer.label),
         threshold=one(parts.Threshold, e.threshold.name, e.threshold.options, "threshold"),
         labeller=one(parts.FlowLabeller, labels.labeller, labels.options, "labels")
         if labels
@@ -111,11 +125,16 @@ def assemble(experiment: Experiment, plugins: Plugins, *, base: Path) -> Assembl
         exporter=one(
             parts.AlertExporter, e.alerts.exporter.name, e.alerts.exporter.options, "alerts"
         ),
-        also=tuple(one(parts.Scorer, s.name, s.options, "evaluate.also") for s in e.evaluate.also),
+        also=tuple(
+            choose(plugins, parts.Scorer, s, section="evaluate.also", base=base)
+            for s in e.evaluate.also
+        ),
         baselines=baselines,
         absent_baselines=absent,
     )
     _check_fit(assembly, plugins)
+    require_parity(experiment, (chosen.part for chosen in assembly.transforms))
+    _check_rows(assembly)
     return assembly
 
 
@@ -186,6 +205,22 @@ def _check_fit(assembly: Assembly, plugins: Plugins) -> None:
         raise ConfigError(msg, where="[threshold]", do="Add a [labels] section, or use 'quantile'.")
 
 
+def _check_rows(assembly: Assembly) -> None:
+    """Refuse two rows of one name, which a table could not tell apart."""
+    own = (assembly.scorer, *assembly.also)
+    baselines = assembly.baselines
+    if assembly.encoder.name == "raw":
+        shown = [(c.name, c.config) for c in own]
+        baselines = (*own, *(c for c in baselines if (c.name, c.config) not in shown))
+    for section, rows in (("evaluate.also", own), ("evaluate.baselines", baselines)):
+        names = [chosen.row for chosen in rows]
+        twice = next((chosen for chosen in rows if names.count(chosen.row) > 1), None)
+        if twice is not None:
+            msg = f"Two scorers would be called '{twice.row}' in the table."
+            do = f"Give one a label: {{name = '{twice.name}', label = '{twice.row}-2', ...}}."
+            raise ConfigError(msg, where=f"[{section}]", do=do)
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """A fitted pipeline, from flows to scores.
@@ -220,6 +255,10 @@ class Pipeline:
         return pass_columns(self.contract)
 
 
+Labelled = Callable[[], tuple[NDArray[np.bool_], NDArray[np.bool_]]]
+"""Reads labels only when called: which flows are attacks, and which have a label, bool [flows]."""
+
+
 def pass_columns(contract: FeatureContract) -> list[str]:
     """Return the columns that features, windows and rarity rules need, each once."""
     needed = ["flow_id", "start", "end", "src_ip", "dst_ip", "src_port", "dst_port", "protocol"]
@@ -236,17 +275,50 @@ def apply_transforms(
 
 
 def fit_transforms(
-    chosen: Iterable[Chosen], flows: list[FlowTable], contract: FeatureContract, *, seed: int
+    chosen: Iterable[Chosen],
+    flows: list[FlowTable],
+    contract: FeatureContract,
+    *,
+    seed: int,
+    labels: Labelled | None = None,
 ) -> tuple[tuple[protocols.FlowTransform, ...], FeatureProfile]:
-    """Fit each transform on what the ones before it make of the train flows; profile the result."""
+    """Fit each transform on what the ones before it make of the train flows; profile the result.
+
+    `labels` returns the labels of the train flows and which of them are known, bool [flows]
+    each. It is called for supervised transforms only; those are fitted on the known flows.
+    """
     table = pa.concat_tables([f.table for f in flows])
     features = extract(FlowTable.trusted(table, flows[0].info), contract)
     fitted: list[protocols.FlowTransform] = []
     for choice in chosen:
-        transform: protocols.FlowTransform = choice.make().fit(features, seed=seed)
+        transform: protocols.FlowTransform = choice.make()
+        if supervised([choice.part]):
+            _fit_labelled(transform, choice.name, features, labels, seed=seed)
+        else:
+            transform = transform.fit(features, seed=seed)
         features = transform.transform(features)
         fitted.append(transform)
     return tuple(fitted), FeatureProfile.of(features.x, features.names)
+
+
+def _fit_labelled(
+    transform: protocols.FlowTransform,
+    name: str,
+    features: FlowFeatures,
+    labels: Labelled | None,
+    *,
+    seed: int,
+) -> None:
+    if not isinstance(transform, protocols.SupervisedTransform):
+        msg = f"Transform '{name}' says that it is supervised, but has no `fit_labelled`."
+        raise IncompatiblePartsError(msg, do="Mend the package that provides it.")
+    is_attack, known = (np.zeros(0, np.bool_),) * 2 if labels is None else labels()
+    if not known.any():
+        msg = f"Transform '{name}' learns from labels, but no flow of the train part has one."
+        raise RunError(msg, where="[features] transforms", do="Check the [labels] section.")
+    texts = {n: values.filter(pa.array(known)) for n, values in features.categories.items()}
+    kept = FlowFeatures(features.x[known], features.names, texts)
+    transform.fit_labelled(kept, is_attack[known], seed=seed)
 
 
 def encode_checked(encoder: protocols.Encoder, name: str, windows: WindowGraphs) -> EncodedFlows:

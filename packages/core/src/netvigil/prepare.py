@@ -1,6 +1,7 @@
 """Make a source ready for learning: read, label, split, fit transforms, spool windows.
 
 After this step nothing that learns can reach a label, or a flow outside its own part of the split.
+Within it, transforms that call themselves supervised can, where `run.parity` lets them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from netvigil.sources import Reading, choose_reader, open_source
 from netvigil.splits import CALIBRATE, ROLES, Split, make_split
 from netvigil.store import FlowStore
 from netvigil.truth import ATTACK, UNKNOWN, TrainFilter, Truth, label_store, train_filter
-from netvigil.windows import SpooledWindows, build_windows
+from netvigil.windows import SpooledWindows, spool_windows
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,15 @@ def prepare(
         allow_shortcuts=experiment.features.allow_shortcuts,
     )
     truth = _truth(store, assembly, phases)
-    split = make_split(experiment.split, store)
+    split = make_split(experiment.split, store, classes=truth.classes())
     needed = ("train", "calibrate", "test") if test else ("train", "calibrate")
     for name in needed:
         split.require(name)
     trained = train_filter(experiment.train, split, truth)
-    with phases.phase("fit transforms") as advance:
-        chosen = _train_sample(experiment, store, trained, contract)
-        seed = experiment.run.seeds[0]
-        transforms, profile = fit_transforms(assembly.transforms, chosen, contract, seed=seed)
-        advance(sum(len(flows) for flows in chosen))
+    sample = sample_mask(trained.keep, experiment.features.fit_flows, experiment.run.seeds[0])
+    with phases.phase("fit transforms", int(sample.sum())) as advance:
+        transforms, profile = _fit_transforms(store, sample, assembly, contract, truth, experiment)
+        advance(int(sample.sum()))
     counts = TrainCounts()
     windows = {}
     for name in needed:
@@ -138,12 +138,23 @@ def _truth(store: FlowStore, assembly: Assembly, phases: Phases) -> Truth:
         return label_store(store, assembly.labeller.make(), progress=advance)
 
 
-def _train_sample(
-    experiment: Experiment, store: FlowStore, trained: TrainFilter, contract: FeatureContract
-) -> list[FlowTable]:
-    """Read the train flows that transforms are fitted on."""
-    sample = sample_mask(trained.keep, experiment.features.fit_flows, experiment.run.seeds[0])
-    return [flows for _, flows in store.select(sample, columns=pass_columns(contract))]
+def _fit_transforms(
+    store: FlowStore,
+    sample: NDArray[np.bool_],
+    assembly: Assembly,
+    contract: FeatureContract,
+    truth: Truth,
+    experiment: Experiment,
+) -> tuple[tuple[protocols.FlowTransform, ...], FeatureProfile]:
+    """Fit the transforms on a sample of the train flows; only supervised ones ask for labels."""
+    flows = [flows for _, flows in store.select(sample, columns=pass_columns(contract))]
+    seed = experiment.run.seeds[0]
+
+    def labels() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        state = truth.state[sample]
+        return state == ATTACK, state != UNKNOWN
+
+    return fit_transforms(assembly.transforms, flows, contract, seed=seed, labels=labels)
 
 
 def _spool(
@@ -152,7 +163,7 @@ def _spool(
     builder: protocols.GraphBuilder,
     folder: Path,
 ) -> SpooledWindows:
-    spooled = SpooledWindows.write(build_windows(batches, features_of, builder), folder)
+    spooled = spool_windows(batches, features_of, builder, folder)
     assert spooled is not None  # Split.require and train_filter refuse empty parts
     return spooled
 

@@ -124,6 +124,17 @@ class FlowTransform(Stateful, Protocol):
         ...
 
 
+@runtime_checkable
+class SupervisedTransform(Protocol):
+    """A transform that learns from labels, for parity with published pipelines only."""
+
+    def fit_labelled(
+        self, features: FlowFeatures, is_attack: NDArray[np.bool_], *, seed: int
+    ) -> Self:
+        """Learn from the train range's features and labels, bool [flows]."""
+        ...
+
+
 class GraphBuilder(Protocol):
     """Cuts flows into windows and makes a graph of each; learns nothing."""
 
@@ -155,6 +166,37 @@ class Encoder(Stateful, Protocol):
 
     def encode(self, windows: WindowGraphs) -> EncodedFlows:
         """Encode each flow once, in the order of `windows.flow_id`; `windows` does not change."""
+        ...
+
+
+def _ignore(*_: Any, **__: Any) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a long `fit` reports to and keeps its checkpoints in; the default tells nobody.
+
+    `advance` takes the number of flows just trained on; `write` takes the values of one line of
+    `log.jsonl`; `checkpoints` is a folder of this fit's own, from which it goes on after a kill.
+    """
+
+    advance: Callable[[int], None] = _ignore
+    write: Callable[..., None] = _ignore
+    checkpoints: Path | None = None
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """An encoder that trains for many passes: it reports them and can go on after a kill.
+
+    `passes` is how often `fit` walks through its windows at most.
+    """
+
+    passes: int
+
+    def watch(self, watch: Watch) -> None:
+        """Report the next `fit` to `watch`."""
         ...
 
 

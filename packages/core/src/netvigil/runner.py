@@ -25,6 +25,7 @@ from netvigil.evaluation import Receipt
 from netvigil.judge import judge, write_receipt
 from netvigil.learn import fit_pipeline, run_rules, run_seed
 from netvigil.outputs import ScoreFile, alerts_of, require_order, score_store
+from netvigil.overlays import resolve
 from netvigil.phases import Phases
 from netvigil.pipeline import Pipeline, assemble
 from netvigil.plugins import Plugins
@@ -56,6 +57,7 @@ def fit(experiment: Experiment, plugins: Plugins, *, base: Path, out: Path, phas
     if out.exists():
         msg = "There is something of that name already."
         raise RunError(msg, where=str(out), do="Choose another --out, or remove it.")
+    experiment = resolve(experiment, plugins)
     assembly = assemble(experiment, plugins, base=base)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
@@ -81,6 +83,7 @@ def run(
     Raises:
         RunError: `out` exists, or there is nothing (or something else) to resume.
     """
+    experiment = resolve(experiment, plugins)
     assembly = assemble(experiment, plugins, base=base)
     source = experiment.flows.source
     require_source(source)
@@ -179,7 +182,13 @@ def _all_seeds(prepared: Prepared, folder: RunFolder, phases: Phases) -> Iterato
     def job(seed: int) -> SeedResults:
         path = done / f"{seed}.npz"
         if not path.exists():
-            run_seed(prepared, seed, phases, save=save if seed == seeds[0] else None).save(path)
+            run_seed(
+                prepared,
+                seed,
+                phases,
+                save=save if seed == seeds[0] else None,
+                checkpoints=folder.work / "checkpoints" / str(seed),
+            ).save(path)
         return SeedResults.load(path)
 
     yield run_rules(prepared, phases)

@@ -94,7 +94,7 @@ class Distance:
         """Score each flow by itself.
 
         Shapes:
-            encoded.embedding: float32 [flows, dim]; returns float64 [flows]
+            encoded.per_flow(): float32 [flows, dim]; returns float64 [flows]
         """
         if self.median_ is None:
             msg = "The scorer was used before it was fitted."
@@ -120,10 +120,11 @@ class Distance:
 
 
 def _embedding(encoded: EncodedFlows) -> Any:
-    if encoded.embedding is None:
+    embedding = encoded.per_flow()
+    if embedding is None:
         msg = "This scorer needs an embedding."
         raise ContractError(msg)
-    return encoded.embedding.astype(np.float64)
+    return embedding.astype(np.float64)
 '''
 
 _TEST = '''\

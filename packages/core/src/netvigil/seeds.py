@@ -34,10 +34,14 @@ class MethodRun:
 
 @dataclass(frozen=True)
 class SeedResults:
-    """Every method's scores for one seed; `seed` is None for rules without randomness."""
+    """Every method's scores for one seed; `seed` is None for rules without randomness.
+
+    `accelerator` names the GPU that the encoder was trained on, if it was.
+    """
 
     seed: int | None
     runs: tuple[MethodRun, ...]
+    accelerator: str | None = None
 
     def save(self, path: Path) -> None:
         """Write everything to one file, which appears whole or not at all."""
@@ -50,7 +54,7 @@ class SeedResults:
             for i, run in enumerate(self.runs)
             for part in ("calibrate", "test")
         }
-        text = json.dumps({"seed": self.seed, "runs": described})
+        text = json.dumps({"seed": self.seed, "accelerator": self.accelerator, "runs": described})
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
             np.savez(file, described=np.array(text), **arrays)
@@ -65,4 +69,4 @@ class SeedResults:
                 MethodRun(**values, calibrate=file[f"calibrate-{i}"], test=file[f"test-{i}"])
                 for i, values in enumerate(described["runs"])
             )
-        return SeedResults(described["seed"], runs)
+        return SeedResults(described["seed"], runs, described["accelerator"])

@@ -19,6 +19,8 @@ from netvigil.errors import ConfigError, RunError
 from netvigil.store import FlowStore
 
 UNUSED, TRAIN, CALIBRATE, TEST = 0, 1, 2, 3
+SHUFFLED = frozenset({"paper-shuffled", "paper-stratified"})
+"""Protocols by which a model learns from flows that come after some it is tested on."""
 ROLES = {"train": TRAIN, "calibrate": CALIBRATE, "test": TEST}
 
 
@@ -70,13 +72,21 @@ _ADVICE = (
 )
 
 
-def make_split(settings: config.Split, store: FlowStore) -> Split:
+def make_split(
+    settings: config.Split, store: FlowStore, *, classes: NDArray[np.int64] | None = None
+) -> Split:
     """Give each flow of a store its role.
+
+    Shapes:
+        classes: int64 [flows], the attack class of each flow (benign and unknown are classes too);
+            read by `paper-stratified` only
 
     Raises:
         ConfigError: A protocol that needs a clock on a source without one, or ranges that overlap.
     """
     clocked = store.info.time_basis == "clock"
+    if settings.protocol == "paper-stratified":
+        return _stratified(settings, store, classes)
     if settings.protocol == "rows" or not clocked:
         if settings.protocol != "rows":
             msg = f"Flows read as '{store.info.format}' have no clock and cannot be split by time."
@@ -158,6 +168,41 @@ def _shuffled(settings: config.Split, start: NDArray[np.int64]) -> Split:
     return Split(role_of[place], start, described)
 
 
+def _stratified(
+    settings: config.Split, store: FlowStore, classes: NDArray[np.int64] | None
+) -> Split:
+    """Deal the flows of each class out at random, in equal shares, as scikit-learn does."""
+    if classes is None or len(np.unique(classes)) < 2:
+        msg = "A stratified split needs flows of several labelled classes."
+        raise ConfigError(
+            msg, where="split.protocol = 'paper-stratified'", do="Check the [labels] section."
+        )
+    dice = np.random.default_rng(settings.seed).permutation(len(classes))
+    order = np.lexsort((dice, classes))
+    _, first, sizes = np.unique(classes[order], return_index=True, return_counts=True)
+    rank = np.arange(len(order)) - np.repeat(first, sizes)
+    cuts = [np.round(s * sizes) for s in (settings.train, settings.train + settings.calibrate)]
+    before_test = np.where(rank < np.repeat(cuts[0], sizes), TRAIN, CALIBRATE)
+    role = np.empty(len(order), np.int8)
+    role[order] = np.where(rank < np.repeat(cuts[1], sizes), before_test, TEST)
+    described = {
+        "protocol": "paper-stratified",
+        "train": settings.train,
+        "calibrate": settings.calibrate,
+        "seed": settings.seed,
+        "warning": "flows are dealt out at random within each attack class: the split reads "
+        "labels, and a model sees the future",
+    }
+    return Split(role, _start_of(store), described)
+
+
+def _start_of(store: FlowStore) -> NDArray[np.int64] | None:
+    if store.info.time_basis != "clock":
+        return None
+    start: NDArray[np.int64] = store.column("start").cast("int64").to_numpy()
+    return start
+
+
 def _rows(settings: config.Split, store: FlowStore) -> Split:
     rows = len(store)
     first, second = (
@@ -165,8 +210,7 @@ def _rows(settings: config.Split, store: FlowStore) -> Split:
     )
     role = np.full(rows, TEST, np.int8)
     role[:first], role[first:second] = TRAIN, CALIBRATE
-    clocked = store.info.time_basis == "clock"
-    start = store.column("start").cast("int64").to_numpy() if clocked else None
+    start = _start_of(store)
     described = {"protocol": "rows", "train": settings.train, "calibrate": settings.calibrate}
     return Split(role, start, described)
 

@@ -43,6 +43,11 @@ class Truth:
         names = np.array([*self.names, ""], dtype=str)  # the last one stands for -1
         return AlignedLabels(state != UNKNOWN, state == ATTACK, names[attack])
 
+    def classes(self) -> NDArray[np.int64]:
+        """Return a number for each flow's attack class; unknown and benign are classes too."""
+        wide: NDArray[np.int64] = self.state.astype(np.int64) * (len(self.names) + 1)
+        return np.where(self.state == ATTACK, wide + self.attack + 1, wide)
+
     def table(self, store: FlowStore) -> LabelTable:
         """Return the known flows' labels with their ids."""
         known = self.state != UNKNOWN

@@ -1,22 +1,26 @@
 """Streams of windows: cut batches of flows between windows, and spool windows for several passes.
 
 Memory is bounded by the largest batch of windows: what comes in goes out at the last window
-boundary, and the spool is memory-mapped.
+boundary, and the spool is memory-mapped. Who walks through a spool holds one batch of it: the pages
+of a batch are given back once the next one is asked for.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import mmap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from netvigil.contracts import FlowFeatures, FlowTable, WindowGraphs
+from netvigil.errors import ContractError
 from netvigil.protocols import GraphBuilder
 
 BATCH_FLOWS = 131_072  # flows per batch of windows: 35 MB of 70 features
@@ -30,6 +34,8 @@ def build_windows(
     """Build windows from batches of flows in time order; no window is split between two batches.
 
     Each batch comes with the row number of its first flow in the stream, which count windows need.
+    A window is held until its last flow has come, features and all: memory grows with the longest
+    one, which is the whole stream where a builder makes one window of it.
     """
     pending: list[tuple[FlowTable, FlowFeatures, NDArray[np.int64]]] = []
     for first_row, flows in batches:
@@ -67,8 +73,69 @@ def _build(
     return builder.build(flows, FlowFeatures(x, pieces[0][1].names), window)
 
 
+@runtime_checkable
+class PassesFeatures(Protocol):
+    """A builder that hands features on as they are and reads nothing else but the columns `links`.
+
+    Its windows need not wait with their features: a spool writes those as they come.
+    """
+
+    links: tuple[str, ...]
+
+
+def spool_windows(
+    batches: Iterable[tuple[int, FlowTable]],
+    features_of: Callable[[FlowTable], FlowFeatures],
+    builder: GraphBuilder,
+    folder: Path,
+) -> SpooledWindows | None:
+    """Build windows and spool them to `folder`; returns None where there is no flow.
+
+    Of a builder that `PassesFeatures`, only the columns in `links` wait for the end of a window (28
+    bytes a flow for `flow-host`), so that one window may cover a range of any length.
+
+    Raises:
+        ContractError: Features that are not finite.
+    """
+    if not isinstance(builder, PassesFeatures):
+        return SpooledWindows.write(build_windows(batches, features_of, builder), folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    links = list(builder.links)
+    names: tuple[str, ...] = ()
+    with (folder / "flow_x").open("wb") as file:
+
+        def without_features() -> Iterator[tuple[int, FlowTable]]:
+            nonlocal names
+            for first_row, flows in batches:
+                features = features_of(flows)
+                names = features.names
+                _write_features(features.x, file)
+                yield first_row, FlowTable.trusted(flows.table.select(links), flows.info)
+
+        windows = build_windows(without_features(), _no_features, builder)
+        written = _write(windows, folder, _ARRAYS, lambda _: names)
+    return SpooledWindows.open(folder) if written else None
+
+
+def _no_features(flows: FlowTable) -> FlowFeatures:
+    return FlowFeatures(np.empty((len(flows), 0), np.float32), ())
+
+
+def _write_features(x: NDArray[np.float32], file: BinaryIO) -> None:
+    """Write features row by row, and refuse what the contract of windows refuses."""
+    for first in range(0, len(x), _BLOCK):
+        rows = np.ascontiguousarray(x[first : first + _BLOCK])
+        with np.errstate(over="ignore", invalid="ignore"):  # a sum is finite if every term is
+            fine = np.isfinite(rows.sum()) or np.isfinite(rows).all()
+        if not fine:
+            msg = "Flow features hold NaN or infinity."
+            raise ContractError(msg, do="Put `clean` first among features.transforms.")
+        file.write(rows.data)
+
+
+_BLOCK = 4096  # rows turned from columns at a time: they fit into a core's cache
 _FLOW_ARRAYS = ("flow_id", "flow_x", "flow_src", "flow_dst")
-_OTHER_ARRAYS = ("node_key", "window_start")
+_ARRAYS = ("flow_id", "flow_src", "flow_dst", "node_key", "window_start", "node_x")
 
 
 @dataclass(frozen=True)
@@ -79,7 +146,11 @@ class SpooledWindows:
     batch_flows: int = BATCH_FLOWS
 
     def __iter__(self) -> Iterator[WindowGraphs]:
-        """Yield runs of whole windows of at most `batch_flows` flows (or one larger), as views."""
+        """Yield runs of whole windows of at most `batch_flows` flows (or one larger), as views.
+
+        A batch's pages leave memory when the next one is asked for; views of it stay valid, and
+        are read from the file again where they are used after that.
+        """
         pointer, first = self.whole.flow_ptr, 0
         while first < len(self.whole):
             last = (
@@ -87,6 +158,8 @@ class SpooledWindows:
             )
             last = max(last, first + 1)
             yield self.whole[first:last]
+            for name in _FLOW_ARRAYS:
+                _let_go(getattr(self.whole, name), int(pointer[first]), int(pointer[last]))
             first = last
 
     @property
@@ -98,28 +171,9 @@ class SpooledWindows:
     def write(windows: Iterable[WindowGraphs], folder: Path) -> SpooledWindows | None:
         """Spool windows to `folder`; returns None where there is no window at all."""
         folder.mkdir(parents=True, exist_ok=True)
-        flow_sizes, node_sizes = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
-        schema: tuple[str, tuple[str, ...], int | None] | None = None
-        names = (*_FLOW_ARRAYS, *_OTHER_ARRAYS, "node_x")
-        with ExitStack() as stack:
-            files = {name: stack.enter_context((folder / name).open("wb")) for name in names}
-            for graphs in windows:
-                width = None if graphs.node_x is None else graphs.node_x.shape[1]
-                schema = (graphs.schema, graphs.feature_names, width)
-                for name in names:
-                    array = getattr(graphs, name)
-                    if array is not None:
-                        # Not `tofile`, whose error does not say that the disk is full.
-                        files[name].write(np.ascontiguousarray(array).data)
-                flow_sizes.append(np.diff(graphs.flow_ptr))
-                node_sizes.append(np.diff(graphs.node_ptr))
-        if schema is None:
-            return None
-        np.save(folder / "flow_ptr.npy", np.cumsum(np.concatenate(flow_sizes)))
-        np.save(folder / "node_ptr.npy", np.cumsum(np.concatenate(node_sizes)))
-        described = {"schema": schema[0], "feature_names": schema[1], "node_width": schema[2]}
-        (folder / "windows.json").write_text(json.dumps(described), "utf-8")
-        return SpooledWindows.open(folder)
+        arrays = ("flow_x", *_ARRAYS)
+        written = _write(windows, folder, arrays, lambda graphs: graphs.feature_names)
+        return SpooledWindows.open(folder) if written else None
 
     @staticmethod
     def open(folder: Path) -> SpooledWindows:
@@ -151,3 +205,47 @@ class SpooledWindows:
             else mapped("node_x", np.float32, (int(node_ptr[-1]), width)),
         }
         return SpooledWindows(WindowGraphs.trusted(**values))
+
+
+def _write(
+    windows: Iterable[WindowGraphs],
+    folder: Path,
+    arrays: Sequence[str],
+    feature_names: Callable[[WindowGraphs], tuple[str, ...]],
+) -> bool:
+    """Write these arrays of all windows and what describes them; say whether there were any."""
+    flow_sizes, node_sizes = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
+    described: dict[str, Any] | None = None
+    with ExitStack() as stack:
+        files = {name: stack.enter_context((folder / name).open("wb")) for name in arrays}
+        for graphs in windows:
+            width = None if graphs.node_x is None else graphs.node_x.shape[1]
+            described = {"schema": graphs.schema, "feature_names": feature_names(graphs)}
+            described["node_width"] = width
+            for name in arrays:
+                array = getattr(graphs, name)
+                if array is not None:
+                    # Not `tofile`, whose error does not say that the disk is full.
+                    files[name].write(np.ascontiguousarray(array).data)
+            flow_sizes.append(np.diff(graphs.flow_ptr))
+            node_sizes.append(np.diff(graphs.node_ptr))
+    if described is None:
+        return False
+    np.save(folder / "flow_ptr.npy", np.cumsum(np.concatenate(flow_sizes)))
+    np.save(folder / "node_ptr.npy", np.cumsum(np.concatenate(node_sizes)))
+    (folder / "windows.json").write_text(json.dumps(described), "utf-8")
+    return True
+
+
+def _let_go(array: NDArray[Any], first: int, last: int) -> None:
+    """Give the pages of some rows of a mapped array back; other arrays are left alone.
+
+    They are clean pages of a file, so nothing is lost: who looks again reads them again.
+    """
+    mapped = array.base
+    if not isinstance(mapped, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    # From the page that the rows before these left behind, to the one the next rows begin in.
+    start, end = (row * array.strides[0] // mmap.PAGESIZE * mmap.PAGESIZE for row in (first, last))
+    if end > start:
+        mapped.madvise(mmap.MADV_DONTNEED, start, end - start)

@@ -143,11 +143,12 @@ def netvigil_flow_joiners() -> Iterator[parts.FlowJoiner]:
 
 @hookimpl
 def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
-    """Label-free feature maps, fitted on the train range."""
+    """Feature maps, fitted on the train range; without labels, but for the one that says so."""
     from netvigil_flowprep.transforms.categories import CategoriesConfig
     from netvigil_flowprep.transforms.clean import CleanConfig
     from netvigil_flowprep.transforms.min_max import MinMaxConfig
     from netvigil_flowprep.transforms.robust_scale import RobustScaleConfig
+    from netvigil_flowprep.transforms.target_encoding import TargetEncodingConfig
 
     yield parts.FlowTransform(
         name="clean",
@@ -183,6 +184,13 @@ def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
         config=CategoriesConfig,
         make=_lazy("transforms.categories:Categories"),
     )
+    yield parts.FlowTransform(
+        name="target-encoding",
+        summary="Categories as attack rates; reads labels, for parity only.",
+        config=TargetEncodingConfig,
+        supervised=True,
+        make=_lazy("transforms.target_encoding:TargetEncoding"),
+    )
 
 
 @hookimpl
@@ -193,7 +201,7 @@ def netvigil_graph_builders() -> Iterator[parts.GraphBuilder]:
 
     yield parts.GraphBuilder(
         name="flow-host",
-        summary="Flows between hosts in windows of time or count.",
+        summary="Flows between hosts in windows of time or count, or in one.",
         config=FlowHostConfig,
         emits="flow-host",
         make=_lazy("graphs.flow_host:FlowHost"),

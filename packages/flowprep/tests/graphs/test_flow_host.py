@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -12,6 +15,7 @@ from netvigil.contracts import FlowFeatures, FlowTable
 from netvigil.errors import ContractError, IncompatiblePartsError
 from netvigil.testing.conformance import checks_for
 from netvigil.testing.strategies import flow_tables
+from netvigil.windows import spool_windows
 from netvigil_flowprep import plugin
 from netvigil_flowprep.graphs import flow_host
 from netvigil_flowprep.graphs.flow_host import FlowHost, FlowHostConfig
@@ -19,7 +23,10 @@ from netvigil_flowprep.graphs.windows import cut
 
 PART = next(part for part in plugin.netvigil_graph_builders() if part.name == "flow-host")
 SETTINGS = st.sampled_from(
-    ({}, {"window_s": 1e-6}, {"window_s": 180}, {"window_flows": 1}, {"window_flows": 3})
+    (
+        *({}, {"window_s": 1e-6}, {"window_s": 180}, {"window_flows": 1}, {"window_flows": 3}),
+        {"whole": True},
+    )
 )
 
 
@@ -172,6 +179,8 @@ def test_time_windows_need_a_clock_and_count_windows_do_not(make_flows):
         ({"stride_s": 60}, "stride_s must equal window_s"),
         ({"window_s": 1, "window_flows": 1}, "not both"),
         ({"window_flows": 5, "stride_s": 180}, "leave it out"),
+        ({"whole": True, "window_s": 180}, "leave window_s"),
+        ({"whole": True, "window_flows": 9}, "leave window_s"),
         ({"window_s": 0}, "greater than 0"),
         ({"window_s": 1e-9}, "microsecond"),
     ],
@@ -191,7 +200,48 @@ def test_window_numbers_that_decrease_are_refused():
         cut(np.array([1, 0]))
 
 
-@pytest.mark.parametrize("config", [{}, {"window_s": 20, "stride_s": 20}], ids=str)
+@given(flow_tables(min_flows=1), st.data())
+def test_the_whole_range_is_one_window_however_it_is_cut(flows, data):
+    if not flows.has_addresses:
+        return
+    whole, window = _build(flows, whole=True)
+    assert (len(whole), whole.window_start.tolist()) == (1, [0])
+    assert not window.any()
+    row = data.draw(st.integers(0, len(flows)))
+    builder = FlowHost(FlowHostConfig(whole=True))
+    pieces = [(0, flows.slice(0, row)), (row, flows.slice(row))]
+    with TemporaryDirectory() as folder:
+        spooled = spool_windows(
+            [piece for piece in pieces if len(piece[1])],
+            _same_features(flows),
+            builder,
+            Path(folder),
+        )
+        (again,) = spooled
+        for name in ("flow_id", "flow_src", "flow_dst", "node_key", "node_ptr", "flow_x"):
+            assert np.array_equal(getattr(again, name), getattr(whole, name)), name
+
+
+def _same_features(flows):
+    """Give a flow the same features in any piece of `flows`."""
+    whole = _features(flows)
+    place = {number: row for row, number in enumerate(flows.flow_id.tolist())}
+    return lambda piece: FlowFeatures(
+        whole.x[[place[number] for number in piece.flow_id.tolist()]], whole.names
+    )
+
+
+def test_the_whole_range_needs_no_clock_but_addresses(make_flows):
+    rows = [{"start": 0, "end": 0, "src_ip": "a", "dst_ip": "b"}] * 5
+    builder = FlowHost(FlowHostConfig(whole=True))
+    builder.check(make_flows(rows, clock=False))
+    graphs, _ = _build(make_flows(rows, clock=False), whole=True, first_row=3)
+    assert graphs.window_start.tolist() == [0]
+    with pytest.raises(IncompatiblePartsError, match="no addresses"):
+        builder.check(make_flows([{"start": 0, "end": 0}]))
+
+
+@pytest.mark.parametrize("config", [{}, {"window_s": 20, "stride_s": 20}, {"whole": True}], ids=str)
 def test_conformance(config):
     for check in checks_for(PART, config=config):
         check(PART)

@@ -25,6 +25,7 @@ CONFIGS = [
     ("min-max", {"clip": False}),
     ("categories", {"mode": "one-hot", "max_levels": 1}),
     ("categories", {"mode": "count", "min_share": 0.4}),
+    ("target-encoding", {"numeric": ("x_?", "fwd_bytes")}),
 ]
 CASES = pytest.mark.parametrize(("name", "config"), CONFIGS, ids=str)
 VALUES = st.one_of(
@@ -50,6 +51,13 @@ def _make(name, config):
     return part.make(part.config(**config))
 
 
+def _fitted(name, config, train):
+    made = _make(name, config)
+    if PARTS[name].supervised:
+        return made.fit_labelled(train, np.arange(len(train)) % 3 == 0, seed=0)
+    return made.fit(train, seed=0)
+
+
 def _rows(found):
     return [row.tobytes() for row in np.ascontiguousarray(found.x)]
 
@@ -58,7 +66,7 @@ def _rows(found):
 @given(data=st.data())
 def test_a_row_has_the_same_bits_in_any_company_and_layout(name, config, data):
     train, left, right = (data.draw(features()) for _ in range(3))
-    transform = _make(name, config).fit(train, seed=0)
+    transform = _fitted(name, config, train)
     both = FlowFeatures(
         np.concatenate([left.x, right.x]),
         left.names,
@@ -77,7 +85,7 @@ def test_a_row_has_the_same_bits_in_any_company_and_layout(name, config, data):
 def test_input_is_left_alone_and_state_survives_json(name, config, data):
     train = data.draw(features())
     before = train.x.copy()
-    fitted = _make(name, config).fit(train, seed=0)
+    fitted = _fitted(name, config, train)
     out = fitted.transform(train)
     assert np.array_equal(before, train.x)
     assert not np.shares_memory(out.x, train.x)

@@ -17,6 +17,9 @@ from netvigil.parts import PartConfig
 # Half a million rows estimate means, histograms and covariances far better than traffic stays the
 # same, and bound the float64 copies that PyOD's `fit` makes (208 MB each at 52 features).
 LINEAR_ROWS = 500_000
+# Flows that share encodings are few distinct rows, repeated: 100,000 of them have their mix to a
+# third of a percent, and what a fit repeats is no longer what training costs.
+SHARED_ROWS = 100_000
 Metric = Literal["minkowski", "euclidean", "manhattan", "chebyshev"]
 Neighbours = Literal["auto", "ball_tree", "kd_tree", "brute"]
 
@@ -31,11 +34,22 @@ class DetectorConfig(PartConfig):
         ge=1,
         description="Fit on at most so many flows, a repeatable sample; null takes all.",
     )
+    shared_rows: int | None = Field(
+        SHARED_ROWS,
+        ge=2,
+        description="Where flows share encodings, fit on at most so many of them; null: no limit "
+        "but fit_rows.",
+    )
+
+    def most_rows(self, *, shared: bool) -> int | None:
+        """Return how many flows are fitted on at most; `shared`: they share encodings."""
+        limits = (self.fit_rows, self.shared_rows if shared else None)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def settings(self, rows: int) -> dict[str, Any]:
         """Return the detector's own arguments for a fit on `rows` flows."""
         del rows
-        return self.model_dump(exclude={"fit_rows"})
+        return self.model_dump(exclude={"fit_rows", "shared_rows"})
 
 
 class PcaConfig(DetectorConfig):

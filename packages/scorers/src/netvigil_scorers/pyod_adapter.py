@@ -70,8 +70,11 @@ DETECTORS = (
 class PyodScorer:
     """A PyOD detector behind netvigil's `Scorer` protocol.
 
+    Where flows share encodings (`encoded.row`), each encoding is scored once; the scores are those
+    of the encoding written out, bit for bit.
+
     Shapes:
-        encoded.embedding: float32 [flows, dim], any scale
+        encoded.embedding: float32 [flows, dim], or [rows, dim] with `row`, any scale
         score: float64 [flows], higher means more anomalous, no fixed range
 
     Raises:
@@ -95,9 +98,13 @@ class PyodScorer:
         self.dim_ = 0
 
     def fit(self, encoded: EncodedFlows, *, seed: int) -> Self:
-        """Fit on the embedding of the train range, or a seeded sample of it (`fit_rows`)."""
+        """Fit on the embedding of the train range, or a seeded sample of it (`fit_rows`).
+
+        The sample is one of flows, not of distinct encodings: an encoding that many flows share
+        counts as often as they do. Only the sample is written out (`shared_rows`).
+        """
         seed = seed if self.detector.seeded else 0
-        rows = self._sample(self._embedding(encoded), seed)
+        rows = self._sample(self._embedding(encoded), encoded.row, seed)
         detector = self._make(len(rows), seed)
         try:
             with _told_to_the_log(self.detector.name):
@@ -119,9 +126,13 @@ class PyodScorer:
             name = self.detector.name
             msg = f"Scorer '{name}' was fitted on {self.dim_} features, not {rows.shape[1]}."
             raise ContractError(msg, do="Encode with the pipeline it was fitted with.")
+        row = encoded.row
+        if row is not None and len(rows) > len(row):
+            rows, row = rows[row], None  # a few flows out of many: most encodings are nobody's
+        score = score_in_blocks(formula, rows)
         return ScoreTable(
             flow_id=encoded.flow_id,
-            score=score_in_blocks(formula, rows),
+            score=score if row is None else score[row],
             window_start=encoded.window_start,
         )
 
@@ -158,16 +169,22 @@ class PyodScorer:
             )
         return encoded.embedding.astype(np.float32, copy=False)
 
-    def _sample(self, rows: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
-        if len(rows) < LEAST_FLOWS:
-            msg = f"Scorer '{self.detector.name}' cannot be fitted on {len(rows)} flows."
+    def _sample(
+        self, rows: NDArray[np.float32], row: NDArray[np.int64] | None, seed: int
+    ) -> NDArray[np.float64]:
+        """Write out the flows to fit on, float64 [sample, dim]."""
+        flows = len(rows) if row is None else len(row)
+        if flows < LEAST_FLOWS:
+            msg = f"Scorer '{self.detector.name}' cannot be fitted on {flows} flows."
             raise ContractError(
                 msg, do=f"It needs at least {LEAST_FLOWS}; give training a larger part."
             )
-        cap = self.config.fit_rows
-        if cap is not None and len(rows) > cap:
-            chosen = np.random.default_rng(seed).choice(len(rows), cap, replace=False)
-            rows = rows[np.sort(chosen)]
+        cap = self.config.most_rows(shared=row is not None)
+        if cap is not None and flows > cap:
+            chosen = np.sort(np.random.default_rng(seed).choice(flows, cap, replace=False))
+            rows = rows[chosen if row is None else row[chosen]]
+        elif row is not None:
+            rows = rows[row]
         return rows.astype(np.float64)
 
     def _make(self, rows: int, seed: int) -> Any:

@@ -1,4 +1,4 @@
-"""`netvigil run`, `fit`, `detect`, `evaluate`."""
+"""`netvigil run` (an experiment or a suite), `fit`, `detect`, `evaluate`."""
 
 from __future__ import annotations
 
@@ -19,21 +19,45 @@ RUNS = Path("netvigil-runs")
 @click.argument("file", type=EXISTING)
 @click.option("--out", type=EXISTING, help="Run folder. Default: netvigil-runs/NAME-OF-FILE")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="AXIS=VALUE",
+    help="Of a suite, run these combinations; may be repeated, or hold several with commas.",
+)
 @options_option
 @as_json
 def run(
-    file: Path, out: Path | None, overrides: tuple[str, ...], *, resume: bool, as_json: bool
+    file: Path,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    only: tuple[str, ...],
+    *,
+    resume: bool,
+    as_json: bool,
 ) -> None:
     """Fit, score and judge the experiment FILE over all its seeds.
 
     The run folder holds config.toml, receipt.json, metrics.json, scores.parquet, alerts.jsonl,
     log.jsonl and the bundle; it appears when all of it is whole.
+
+    A FILE with a [suite] section stands for every combination of what it varies: each gets a run
+    folder of its own, and all of them one comparison. Exit code 1: some of them failed.
     """
     from netvigil import runner
+    from netvigil.cli.suites import run_suite
     from netvigil.config import load_experiment
+    from netvigil.errors import ConfigError
     from netvigil.plugins import load_plugins
+    from netvigil.suite import is_suite
 
     out = out or RUNS / file.stem
+    if is_suite(file):
+        run_suite(file, out, overrides, only, resume=resume, as_json=as_json)
+        return
+    if only:
+        msg = "This file is one experiment: there is nothing to choose from."
+        raise ConfigError(msg, where="--only", do="Leave --only out.")
     experiment = load_experiment(file, overrides)
     watch = phases(quiet=as_json)
     receipt = runner.run(

@@ -41,6 +41,7 @@ def judge_pitfalls(
     threshold: ThresholdMode,
     allowed_shortcuts: Sequence[str],
     evaluation: Evaluation | None,
+    parity: Sequence[str] = (),
 ) -> tuple[Pitfall, ...]:
     """Go through P1 to P10 in order."""
     headline = evaluation.headline if evaluation else None
@@ -53,6 +54,7 @@ def judge_pitfalls(
             threshold=threshold,
             train_filter=train_filter,
             supervised=supervised,
+            parity=parity,
         ),
         _p4(allowed_shortcuts, headline),
         _p5(tuned_on_labels=tuned_on_labels, threshold=threshold),
@@ -90,8 +92,9 @@ def _p3(
     threshold: ThresholdMode,
     train_filter: bool,
     supervised: bool,
+    parity: Sequence[str],
 ) -> Pitfall:
-    reasons = []
+    reasons = [f"AT PARITY WITH A PUBLISHED PIPELINE: {', '.join(parity)}"] if parity else []
     if threshold == "oracle":
         reasons.append("threshold set on the test labels")
     elif threshold == "validation-labels":

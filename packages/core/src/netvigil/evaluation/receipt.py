@@ -14,7 +14,17 @@ from pydantic import Field
 from netvigil.evaluation.pitfalls import Pitfall, judge_pitfalls
 from netvigil.evaluation.results import Evaluation, Model, ThresholdUse
 
-SHOWN = ("numpy", "pandas", "pyarrow", "scikit-learn", "polars", "pyod", "nfstream", "torch")
+SHOWN = (
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "polars",
+    "pyod",
+    "nfstream",
+    "torch",
+    "torch-geometric",
+)
 """Libraries whose version can change a result; netvigil's own packages are always stated."""
 
 
@@ -64,13 +74,18 @@ class FeatureUse(Model):
 
 
 class LabelUse(Model):
-    """Where labels were read. Evaluation always reads them; each other use must be declared."""
+    """Where labels were read. Evaluation always reads them; each other use must be declared.
+
+    `split` and `transforms` read them only at parity with a published pipeline.
+    """
 
     train_filter: bool
     model: bool = False
     tuning: bool = False
     threshold: bool = False
     evaluation: bool = True
+    split: bool = False
+    transforms: bool = False
 
     def words(self) -> str:
         """Say it in one sentence.
@@ -79,7 +94,9 @@ class LabelUse(Model):
             >>> LabelUse(train_filter=True).words()
             'train filter, evaluation; not: model, tuning, threshold'
         """
-        named = {
+        named = {"split": True} if self.split else {}
+        named |= {"transforms": True} if self.transforms else {}
+        named |= {
             "train filter": self.train_filter,
             "model": self.model,
             "tuning": self.tuning,
@@ -115,13 +132,15 @@ class Receipt(Model):
     """Printed with every result and kept beside it.
 
     `train_attack_share` is the share of attacks among the labelled flows the encoder was fitted on,
-    `detector_attack_share` the same for the scorer; None where labels do not say.
-    `absent_baselines` gives the reason for each row that is missing from the table. `pitfalls` is
-    derived from the rest by `Receipt.of`.
+    `detector_attack_share` the same for the scorer; None where labels do not say. `parity` names,
+    in capitals, each choice of an official pipeline that was taken over, leaks included; in the
+    strict form it is empty. `absent_baselines` gives the reason for each row that is missing from
+    the table. `pitfalls` is derived from the rest by `Receipt.of`.
     """
 
     schema_version: Literal["netvigil.receipt/1"] = "netvigil.receipt/1"
     positive_class: Literal["attack"] = "attack"
+    parity: tuple[str, ...] = ()
     data: tuple[DataUse, ...]
     split: SplitUse
     features: FeatureUse
@@ -156,10 +175,12 @@ class Receipt(Model):
         absent_baselines: dict[str, str] | None = None,
         code_version: str | None = None,
         accelerator: str | None = None,
+        parity: Iterable[str] = (),
     ) -> Receipt:
         """Make a receipt: adds this machine, the installed versions and the pitfalls touched."""
-        data = tuple(data)
+        data, parity = tuple(data), tuple(parity)
         return Receipt(
+            parity=parity,
             data=data,
             split=split,
             features=features,
@@ -182,6 +203,7 @@ class Receipt(Model):
                 tuned_on_labels=labels.tuning,
                 supervised=labels.model,
                 train_filter=labels.train_filter,
+                parity=parity,
                 threshold=threshold.mode,
                 allowed_shortcuts=features.allowed_shortcuts,
                 evaluation=evaluation,

@@ -172,11 +172,14 @@ def receipt_lines(receipt: Receipt) -> list[tuple[str, str]]:
         )
         for source in receipt.data
     ]
+    if receipt.parity:
+        lines.insert(0, ("PARITY", f"NOT THE STRICT FORM: {', '.join(receipt.parity)}"))
     lines += [
         ("split", split.protocol + (f", purge {split.purge_s:g} s" if split.purge_s else "")),
         *((f"  {name}", _part(part.model_dump())) for name, part in split.parts.items()),
         ("features", f"{_features(receipt)}, list {features.sha256[:16]}"),
         ("labels used by", receipt.labels.words()),
+        *_tuned(receipt),
         ("attacks in training", _share(receipt.train_attack_share)),
         ("threshold", f"{receipt.threshold.mode}: {receipt.threshold.provenance}"),
         *((f"no {name}", why) for name, why in receipt.absent_baselines.items()),
@@ -248,6 +251,19 @@ def _features(receipt: Receipt) -> str:
     if features.allowed_shortcuts:
         text += f", ALLOWED: {', '.join(features.allowed_shortcuts)}"
     return text
+
+
+def _tuned(receipt: Receipt) -> list[tuple[str, str]]:
+    """Say by which objective settings were chosen, where `netvigil tune` wrote the file."""
+    tuned = receipt.config.get("tuned")
+    if not isinstance(tuned, Mapping):
+        return []
+    labels = "LABELS of the calibration part" if receipt.labels.tuning else "no labels"
+    objective, value, trials, space = (
+        tuned.get(key) for key in ("objective", "value", "trials", "space")
+    )
+    text = f"{objective} {value}, the best of {trials} trials of space '{space}', {labels} read"
+    return [("settings chosen by", text)]
 
 
 def _part(part: Mapping[str, Any]) -> str:

@@ -1,9 +1,10 @@
 """Graph builder `flow-host`: flows between hosts, window by window, all windows in one pass.
 
-A window is a stretch of time or a count of flows. Its nodes are the hosts that its flows touch, in
-the order of their keys, so that the graph does not depend on how the source wrote its addresses
-down or in which order flows of one moment stand. A flow whose source or destination is unknown gets
-a host with the key 0, "unknown host", which all such flows of a window share.
+A window is a stretch of time, a count of flows, or with `whole` all flows there are. Its nodes are
+the hosts that its flows touch, in the order of their keys, so that the graph does not depend on how
+the source wrote its addresses down or in which order flows of one moment stand. A flow whose source
+or destination is unknown gets a host with the key 0, "unknown host", which all such flows of a
+window share.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ DEFAULT_WINDOW_S = 180.0
 
 
 class FlowHostConfig(PartConfig):
-    """Settings of `flow-host`: windows of time, or of a number of flows."""
+    """Settings of `flow-host`: windows of time, of a number of flows, or one of all flows."""
 
     window_s: float | None = Field(
         None, gt=0, description=f"seconds per window (default {DEFAULT_WINDOW_S:g})"
@@ -40,6 +41,10 @@ class FlowHostConfig(PartConfig):
     window_flows: int | None = Field(
         None, ge=1, description="flows per window, in place of window_s; needs no clock"
     )
+    whole: bool = Field(
+        default=False,
+        description="one window of all flows of a part of the split, or of a source",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -48,6 +53,9 @@ class FlowHostConfig(PartConfig):
             raise ValueError(msg)
         if self.window_flows is not None and self.window_s is not None:
             msg = "A window has either window_s or window_flows, not both."
+            raise ValueError(msg)
+        if self.whole and (self.window_s, self.stride_s, self.window_flows) != (None, None, None):
+            msg = "whole = true makes one window; leave window_s, stride_s and window_flows out."
             raise ValueError(msg)
         if self.stride_s is not None and self.stride_s != (self.window_s or DEFAULT_WINDOW_S):
             msg = "stride_s must equal window_s because each flow is scored once."
@@ -59,7 +67,16 @@ class FlowHostConfig(PartConfig):
 
 
 class FlowHost:
-    """Builds `flow-host` windows; see the module."""
+    """Builds `flow-host` windows; see the module.
+
+    With `whole` the train, calibration and test part of a split are one window each, and so is a
+    source in `detect`. What the window is built from is held until its last flow: memory grows with
+    the number of flows (about 100 bytes each, features aside). `window_start` is 0, because the
+    number of a window must not depend on which flows come first; so nothing can be told apart by
+    window, and intervals of the evaluation are drawn by flow.
+    """
+
+    links = ("flow_id", "start", "src_ip", "dst_ip")  # what graphs depend on, features aside
 
     def __init__(self, config: FlowHostConfig) -> None:
         self.config = config
@@ -76,11 +93,13 @@ class FlowHost:
             msg = f"Flows read as '{flows.info.format}' have no addresses, so there are no hosts."
             do = 'Use builder = "none" with a tabular encoder such as "raw".'
             raise IncompatiblePartsError(msg, where='graph.builder = "flow-host"', do=do)
-        if self._flows is None:
+        if self._flows is None and not self.config.whole:
             require_clock(flows, 'graph.builder = "flow-host"')
 
     def window_of(self, flows: FlowTable, *, first_row: int) -> NDArray[np.int64]:
-        """Return each flow's window: its start over the length, or its row over the count."""
+        """Return each flow's window: its start over the length, or its row over the count, or 0."""
+        if self.config.whole:
+            return np.zeros(len(flows), np.int64)
         if self._flows is not None:
             return row_numbers(flows, first_row) // self._flows
         return flows.start_us // self._length_us

@@ -24,6 +24,8 @@ class FlowsOnlyConfig(PartConfig):
 class FlowsOnly:
     """Cuts flows into runs of equal count; accepts flows without addresses or clock."""
 
+    links = ("flow_id",)  # what windows depend on, features aside
+
     def __init__(self, config: FlowsOnlyConfig) -> None:
         self.config = config
 

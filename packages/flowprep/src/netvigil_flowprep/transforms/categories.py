@@ -7,7 +7,7 @@ absence. It goes last, so that no scaler meets its columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -68,16 +68,7 @@ class Table:
 
     def rows(self, column: pa.DictionaryArray) -> NDArray[np.int64]:
         """Return each flow's place in `values`, their number if never seen, int64 [flows]."""
-        unseen = len(self.values)
-        known = pa.array(self.values, pa.string())
-        by_code = pc.index_in(column.dictionary.cast(pa.string()), known)
-        missing = self.values.index(None) if None in self.values else unseen
-        places = np.append(by_code.fill_null(unseen).to_numpy(), missing)
-        if column.dictionary.null_count:
-            places[:-1][column.dictionary.is_null().to_numpy(zero_copy_only=False)] = missing
-        codes = column.indices.fill_null(len(places) - 1).to_numpy()
-        rows: NDArray[np.int64] = places[codes].astype(np.int64)
-        return rows
+        return places_of(column, self.values)
 
     def names(self, column: str, mode: str) -> list[str]:
         """Return the names of the numeric columns that this becomes.
@@ -98,6 +89,19 @@ class Table:
             # One flow more on both sides: a value never seen is rarer than any seen, and finite.
             share = (np.array([*self.counts, 0], np.float64) + 1) / (self.flows + 1)
             out[:, -1] = -np.log10(share).astype(np.float32)[rows]
+
+
+def places_of(column: pa.DictionaryArray, values: Sequence[str | None]) -> NDArray[np.int64]:
+    """Return each flow's place in `values`, their number for any other value, int64 [flows]."""
+    unseen = len(values)
+    by_code = pc.index_in(column.dictionary.cast(pa.string()), pa.array(values, pa.string()))
+    missing = values.index(None) if None in values else unseen
+    places = np.append(by_code.fill_null(unseen).to_numpy(), missing)
+    if column.dictionary.null_count:
+        places[:-1][column.dictionary.is_null().to_numpy(zero_copy_only=False)] = missing
+    codes = column.indices.fill_null(len(places) - 1).to_numpy()
+    rows: NDArray[np.int64] = places[codes].astype(np.int64)
+    return rows
 
 
 class Categories:

@@ -162,7 +162,8 @@ def _reordered(graphs: WindowGraphs, rows: NDArray[np.int64]) -> WindowGraphs:
 
 
 def _arrays(result: EncodedFlows) -> dict[str, NDArray[Any]]:
-    own = {} if result.embedding is None else {"embedding": result.embedding}
+    embedding = result.per_flow()
+    own = {} if embedding is None else {"embedding": embedding}
     return {**own, **result.terms}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netvigil import parts
-from netvigil.contracts import ScoreTable
+from netvigil.contracts import EncodedFlows, ScoreTable
 from netvigil.testing.conformance.learners import Lesson, Results, learner_checks
 from netvigil.testing.conformance.rules import Subject, checks
 from netvigil.testing.synthetic.encodings import Planted, encoded
@@ -76,6 +77,28 @@ def companions_do_not_matter(subject: Subject) -> None:
         )
 
 
+def shared_encodings_count_as_written_out(subject: Subject) -> None:
+    """Flows that share rows of an embedding are learnt from and scored as if each had its own."""
+    if getattr(subject.part, "needs", "embedding") != "embedding":
+        return
+    train, probe = _shared(subject, 500, seed=1), _shared(subject, 200, seed=2)
+    answers = []
+    for form in (lambda shared: shared, _written_out):
+        made = subject.make().fit(form(train), seed=0)
+        answers.append(made.score(form(probe)).score)
+    spread = float(np.ptp(answers[1])) or 1.0
+    fine = len(answers[0]) == len(probe)
+    off = float(np.abs(answers[0] - answers[1]).max()) / spread if fine else np.inf
+    subject.require(
+        off <= CLOSE,
+        "flows that share encodings (`row`) score as with encodings of their own.",
+        found=f"A score moves by {off:.2g} of the spread."
+        if fine
+        else f"{len(answers[0]):,} scores.",
+        mend="Read `encoded.per_flow()`, or score each row of `embedding` once and take `row`.",
+    )
+
+
 def no_flows_no_scores(subject: Subject) -> None:
     """An encoding without flows gives an empty table."""
     probe = _probe(subject).encoded.take(np.empty(0, np.int64))
@@ -110,6 +133,18 @@ def _sample(subject: Subject, flows: int, *, seed: int, outliers: int = 0) -> Pl
     return encoded(flows, seed=seed, outliers=outliers, dim=given.dim, terms=given.terms)
 
 
+def _shared(subject: Subject, flows: int, *, seed: int) -> EncodedFlows:
+    """Make flows of which several share each of 60 encodings."""
+    whole = _sample(subject, flows, seed=seed).encoded
+    assert whole.embedding is not None
+    row = np.random.default_rng(seed).integers(60, size=flows)
+    return replace(whole, embedding=whole.embedding[:60], row=row)
+
+
+def _written_out(shared: EncodedFlows) -> EncodedFlows:
+    return replace(shared, embedding=shared.per_flow(), row=None)
+
+
 def _fitted(subject: Subject) -> Any:
     return subject.make().fit(_sample(subject, 500, seed=1).encoded, seed=0)
 
@@ -120,6 +155,7 @@ CHECKS = (
         finite_and_in_order,
         outliers_score_higher,
         companions_do_not_matter,
+        shared_encodings_count_as_written_out,
         no_flows_no_scores,
     ),
     *learner_checks(parts.Scorer, _lesson),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from netvigil import parts
 from netvigil.contracts import FlowFeatures
+from netvigil.errors import NetvigilError
+from netvigil.protocols import SupervisedTransform
 from netvigil.testing.conformance.learners import Lesson, Results, learner_checks
 from netvigil.testing.conformance.rules import Subject, checks
 
@@ -89,7 +91,7 @@ def missing_values_stay_in_their_row(subject: Subject) -> None:
     holes = sample(200, seed=1)
     x = holes.x.copy()
     x[::7, 0] = np.nan
-    made = subject.make().fit(replace(holes, x=x), seed=0)
+    made = _lesson(subject).teach(subject.make(), replace(holes, x=x))
     probe = sample(20, seed=2)
     x = probe.x.copy()
     x[0, 0] = np.nan
@@ -113,6 +115,28 @@ def no_rows_no_rows(subject: Subject) -> None:
         len(none) == 0 and none.names == made.transform(sample(5, seed=2)).names,
         "an empty batch keeps its columns.",
     )
+
+
+def labels_are_asked_for(subject: Subject) -> None:
+    """A `supervised` transform refuses `fit`; any other learns without labels."""
+    declared = getattr(subject.part, "supervised", False)
+    made = subject.make()
+    subject.require(
+        declared == isinstance(made, SupervisedTransform),
+        "`supervised` is true.",
+        found=f"Declared {declared}, and {'a' if not declared else 'no'} `fit_labelled` is there.",
+        mend="Declare supervised=True for a transform that learns by `fit_labelled`.",
+    )
+    if declared:
+        try:
+            made.fit(sample(30, seed=1), seed=0)
+        except NetvigilError:
+            return
+        subject.require(
+            fine=False,
+            rule="a supervised transform refuses `fit`, which brings no labels.",
+            mend="Raise ContractError in `fit`.",
+        )
 
 
 def sample(flows: int, *, seed: int, strange: bool = False) -> FlowFeatures:
@@ -156,10 +180,22 @@ def _alike(left: FlowFeatures, right: FlowFeatures) -> bool:
 
 
 def _fitted(subject: Subject) -> Any:
-    return subject.make().fit(sample(300, seed=1), seed=0)
+    return _lesson(subject).teach(subject.make(), sample(300, seed=1))
 
 
-def _lesson(_: Subject) -> Lesson:
+@dataclass(frozen=True)
+class _Labelled(Lesson):
+    """A lesson with labels: flows of an unusual state are attacks, and a few others."""
+
+    def teach(self, made: Any, material: Any, *, seed: int = 0) -> Any:
+        if not isinstance(made, SupervisedTransform):
+            return super().teach(made, material, seed=seed)  # which is found elsewhere
+        attack = np.arange(len(material)) % 17 == 0
+        attack |= np.array([text != "SF" for text in material.categories["conn_state"].to_pylist()])
+        return made.fit_labelled(material, attack, seed=seed)
+
+
+def _lesson(subject: Subject) -> Lesson:
     def answers(made: Any) -> Results:
         result = made.transform(sample(80, seed=2, strange=True))
         texts = {
@@ -168,7 +204,8 @@ def _lesson(_: Subject) -> Lesson:
         return {"x": result.x, "names": list(result.names), **texts}
 
     # A transform such as log1p learns nothing, and may work at once.
-    return Lesson(sample(300, seed=1), sample(200, seed=9, strange=True), answers, optional=True)
+    kind = _Labelled if getattr(subject.part, "supervised", False) else Lesson
+    return kind(sample(300, seed=1), sample(200, seed=9, strange=True), answers, optional=True)
 
 
 CHECKS = (
@@ -180,6 +217,7 @@ CHECKS = (
         finite_stays_finite,
         missing_values_stay_in_their_row,
         no_rows_no_rows,
+        labels_are_asked_for,
     ),
     *learner_checks(parts.FlowTransform, _lesson),
 )

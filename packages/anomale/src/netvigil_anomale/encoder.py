@@ -1,0 +1,183 @@
+"""`AnomalE`: fit by deep graph infomax, then one embedding per ordered host pair or flow."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import linear
+
+from netvigil.contracts import EncodedFlows, WindowGraphs, WindowStream, require_reiterable
+from netvigil.errors import ContractError, NotFittedError
+from netvigil.protocols import State, Watch
+from netvigil.torch.device import device_name, resolve_device
+from netvigil.torch.training import Trained, fit_network
+from netvigil_anomale.config import AnomalEConfig
+from netvigil_anomale.learner import InfomaxLearner
+from netvigil_anomale.network import EdgeSage
+from netvigil_anomale.pair_batch import HostGraph, embed_pairs
+from netvigil_anomale.pairs import Pairs
+
+ROWS = 65_536  # flows whose own features are embedded together
+
+
+class AnomalE:
+    """Anomal-E (Caville et al. 2022): how a flow's hosts talk, as a vector per flow.
+
+    Each window is a graph. A flow's embedding is that of its edge from source to destination, and
+    each flow gets one: the official pipeline judged every flow twice, once per direction, which
+    this does not copy. Windows are encoded from their own flows alone, as the official pipeline
+    encodes the test flows in a graph of their own.
+
+    Example:
+        >>> from netvigil.testing.synthetic.windows import windows
+        >>> train = windows(4)
+        >>> made = AnomalE(AnomalEConfig(epochs=2, device="cpu")).fit([train], seed=0)
+        >>> made.encode(train).per_flow().shape == (len(train.flow_id), 256)
+        True
+
+    Attributes:
+        sage_: the trained network, in eval mode; features_: names of the features it was trained on
+        schema_: the window schema it was trained on
+    """
+
+    sage_: EdgeSage
+    features_: tuple[str, ...]
+    schema_: str
+
+    def __init__(self, config: AnomalEConfig) -> None:
+        self.config = config
+        self.passes = config.epochs
+        self._watch = Watch()
+        self._trained: Trained | None = None
+
+    def watch(self, watch: Watch) -> None:
+        """Report the next `fit` to `watch`."""
+        self._watch = watch
+
+    @property
+    def validation_loss_(self) -> float:
+        """The best loss on the windows held out; infinite where none were."""
+        if self._trained is None or self._trained.monitored != "validation":
+            return float("inf")
+        return self._trained.best_loss
+
+    @property
+    def accelerator(self) -> str | None:
+        """The GPU that the network is on, for receipts."""
+        return device_name(self._fitted().edge.weight.device)
+
+    def fit(self, windows: WindowStream, *, seed: int) -> Self:
+        """Train on the windows, without labels.
+
+        Raises:
+            ContractError: A one-shot iterator, no flows, or windows without hosts.
+            TrainingError: A loss that is not finite, or too little memory on the device.
+        """
+        first = next((w for w in require_reiterable(windows) if len(w.flow_id)), None)
+        if first is None:
+            msg = "There are no flows to fit 'anomal-e' on."
+            raise ContractError(msg, do="Widen the train range, or keep more of its flows.")
+        _require_hosts(first)
+        width = len(first.feature_names)
+        learner, self._trained = fit_network(
+            lambda device, rng: InfomaxLearner(width, self.config, device, rng),
+            windows,
+            self.config,
+            seed=seed,
+            watch=self._watch,
+            name="anomal-e",
+        )
+        self.sage_ = learner.network.sage.eval()
+        self.features_, self.schema_ = first.feature_names, first.schema
+        return self
+
+    @torch.no_grad()
+    def encode(self, windows: WindowGraphs) -> EncodedFlows:
+        """Embed flows: one row per distinct ordered pair of a window, or per flow with `own_edge`.
+
+        Shapes:
+            returns: embedding float32 [pairs, embedding] and row int64 [flows]; with `own_edge`
+                embedding [flows, embedding]
+
+        Raises:
+            NotFittedError: If `fit` has not run.
+            ContractError: Windows of another schema or with other features than in training.
+        """
+        sage = self._fitted()
+        self._require_same(windows)
+        device = sage.edge.weight.device
+        pairs = Pairs.of(windows)
+        hosts = HostGraph.of(windows, pairs, self.config.direction, device)
+        src, dst = (torch.from_numpy(n).to(device) for n in (pairs.edges.src, pairs.edges.dst))
+        shared = embed_pairs(sage, hosts, src, dst).cpu().numpy()
+        flows = len(windows.flow_id)
+        row = pairs.rows(windows, 0, flows) if flows else np.empty(0, np.int64)
+        start = windows.window_start[windows.window_of_flow()]
+        if not self.config.own_edge:
+            return EncodedFlows(windows.flow_id, start, shared, row=row)
+        return EncodedFlows(windows.flow_id, start, _with_own(sage, shared, row, windows.flow_x))
+
+    def get_state(self) -> State:
+        """Return the network's weights and what it was trained on."""
+        weights = self._fitted().state_dict()
+        return State(
+            arrays={name: tensor.cpu().numpy() for name, tensor in weights.items()},
+            values={
+                "features": list(self.features_),
+                "schema": self.schema_,
+            },
+        )
+
+    def set_state(self, state: State) -> Self:
+        """Take over weights; the device is this config's own."""
+        features = tuple(str(name) for name in state.values["features"])
+        with torch.device("meta"):  # default initialisation would draw from the global generator
+            sage = EdgeSage(len(features), self.config)
+        weights = {name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()}
+        sage.load_state_dict(weights, assign=True)
+        self.sage_ = sage.to(resolve_device(self.config.device)).eval()
+        self.features_, self.schema_ = features, str(state.values["schema"])
+        self._trained = None
+        return self
+
+    def _fitted(self) -> EdgeSage:
+        if not hasattr(self, "sage_"):
+            msg = "'anomal-e' is used before fit."
+            raise NotFittedError(msg, do="Call fit, or load a bundle.")
+        return self.sage_
+
+    def _require_same(self, windows: WindowGraphs) -> None:
+        _require_hosts(windows)
+        if windows.schema != self.schema_:
+            msg = f"'anomal-e' was trained on '{self.schema_}' windows, not '{windows.schema}'."
+            raise ContractError(msg, do="Build windows as in training.")
+        if windows.feature_names != self.features_:
+            missing = [n for n in self.features_ if n not in windows.feature_names]
+            new = [n for n in windows.feature_names if n not in self.features_]
+            msg = "The windows have other features than 'anomal-e' was trained on."
+            where = f"Missing: {', '.join(missing) or 'none'}. New: {', '.join(new) or 'none'}."
+            raise ContractError(msg, where=where, do="Pass the same features in the same order.")
+
+
+def _require_hosts(windows: WindowGraphs) -> None:
+    if not windows.has_nodes:
+        msg = f"'anomal-e' needs windows with hosts; these are '{windows.schema}'."
+        raise ContractError(msg, do='Set graph.builder = "flow-host".')
+
+
+def _with_own(
+    sage: EdgeSage, shared: NDArray[np.float32], row: NDArray[np.int64], x: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Add what a flow's own features contribute: W_edge is linear."""
+    own = sage.ends()[2]
+    assert own is not None
+    weight = own.cpu()
+    embedding = np.empty((len(x), shared.shape[1]), np.float32)
+    for first in range(0, len(x), ROWS):
+        here = slice(first, first + ROWS)
+        mine = linear(torch.from_numpy(x[here].copy()), weight).numpy()
+        np.add(mine, shared[row[here]], out=embedding[here])
+    return embedding

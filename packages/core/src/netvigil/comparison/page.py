@@ -1,0 +1,125 @@
+"""One offline HTML file of a comparison: nothing is fetched, and nothing in it is obeyed.
+
+Every text is escaped; the page's policy allows no script but its own, by digest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from netvigil.comparison.figures import LONG, WIDE, Figure, cell, chosen
+from netvigil.comparison.marks import LEGEND, legend_of
+from netvigil.comparison.rows import Comparison, Row
+from netvigil.comparison.tables import caption, run_words
+from netvigil.evaluation import Spread, printable, receipt_lines
+from netvigil.evaluation.table import ABSENT
+
+WIDTH = 120
+"""The picture's length in its own units: a score of 0 at the left end, 1 at the right."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A bar of the AUPRC with its interval and base rate, all in units of the picture."""
+
+    bar: float
+    base: float
+    low: float | None
+    high: float | None
+    words: str
+
+
+def to_html(
+    comparison: Comparison,
+    *,
+    wide: Sequence[Figure] | None = None,
+    long: Sequence[Figure] | None = None,
+) -> str:
+    """Return the whole page: methods by data, all figures, and each run's receipt, folded."""
+    wide = wide if wide is not None else chosen(None, WIDE)
+    long = long if long is not None else chosen(None, LONG)
+    page = _environment().get_template("page.html")
+    script = _asset("page.js")
+    return page.render(
+        comparison=comparison,
+        legend=legend_of(row.marks for row in comparison.rows),
+        meanings=LEGEND,
+        wide=wide,
+        long=long,
+        caption=caption(wide, wide=True),
+        style=_asset("page.css"),
+        script=script,
+        script_digest=_digest(script),
+        lines=comparison.lines(),
+        rows=[_cells(row, long) for row in comparison.rows],
+        receipts=[(run.name, receipt_lines(run.receipt)) for run in comparison.runs],
+        plain=plain,
+        picture=picture,
+        parts=parts,
+        run_words=run_words,
+        width=WIDTH,
+    )
+
+
+def plain(value: object) -> str:
+    """Return text without control characters; Jinja escapes it."""
+    return printable(str(value))
+
+
+def picture(row: Row) -> Picture | None:
+    """Return what the picture of a row shows; None where the AUPRC is undefined."""
+    spread = row.method.metrics.get("auprc")
+    if spread is None or spread.mean is None:
+        return None
+    base = row.ground.prevalence or 0.0
+    said = f"AUPRC {spread.mean:.3f}"
+    low, high = spread.low, spread.high
+    if low is not None and high is not None:
+        said += f", interval {low:.3f} to {high:.3f}"
+    scaled = [None if v is None else round(v * WIDTH, 2) for v in (low, high)]
+    return Picture(
+        bar=round(spread.mean * WIDTH, 2),
+        base=round(base * WIDTH, 2),
+        low=scaled[0],
+        high=scaled[1],
+        words=f"{said}, base rate {base:.3f}",
+    )
+
+
+def parts(figures: Sequence[Figure], row: Row) -> Iterator[tuple[str, str]]:
+    """Yield what a cell of the overview holds: each figure's mean, and its deviation or nothing."""
+    for place, figure in enumerate(figures):
+        value, mean = figure.of(row.method), figure.mean(row.method)
+        spread = ""
+        if place == 0 and isinstance(value, Spread) and value.sd:
+            spread = f"±{value.sd:{figure.form}}".replace("±0.", "±.")
+        yield (ABSENT if mean is None else f"{mean:{figure.form}}"), spread
+
+
+def _cells(row: Row, figures: Sequence[Figure]) -> tuple[Row, list[tuple[Any, str]]]:
+    return row, [(figure.mean(row.method), cell(figure, row.method)) for figure in figures]
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+
+def _asset(name: str) -> str:
+    return resources.files(__package__ or "").joinpath(name).read_text("utf-8")
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,0 +1,144 @@
+"""Published settings laid under an experiment: an encoder's preset and parity choices.
+
+What the file says goes before parity, parity before the preset, the preset before the defaults. A
+section that names another part than the overlay takes none of the overlay's settings for it. Parity
+takes over leaks as well, so what needs it is refused without it, and every receipt says in capitals
+which of its choices are in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from netvigil import parts
+from netvigil.config import ChoosingSection, Encoder, Experiment, Section, checked
+from netvigil.errors import ConfigError, nearest
+from netvigil.layers import laid_over
+from netvigil.plugins import Plugins
+
+NOTES = "notes"
+"""The one key of a parity overlay that is no section: what a receipt says about its choices."""
+READS_LABELS = "paper-stratified"
+
+
+def resolve(experiment: Experiment, plugins: Plugins) -> Experiment:
+    """Lay the encoder's preset and parity choices under what an experiment says itself.
+
+    Resolving twice changes nothing, so a resolved experiment that was written down runs as it is.
+
+    Raises:
+        UnknownPartError: There is no such encoder.
+        ConfigError: No such preset, an encoder without parity, or settings that do not go together.
+    """
+    preset, parity = experiment.encoder.preset, experiment.run.parity
+    if preset is None and not parity:
+        return experiment
+    part = plugins.get(parts.Encoder, experiment.encoder.name).part
+    under: Mapping[str, Any] = {}
+    if preset is not None:
+        under = _named(part, _preset(part, preset))
+    if parity:
+        under = laid_over(under, _named(part, _parity(part)))
+    words = [f"preset '{preset}'"] * (preset is not None) + ["parity"] * parity
+    where = f"the experiment laid over {' and '.join(words)} of encoder '{part.name}'"
+    resolved: Experiment = checked(Experiment, laid_over(under, said(experiment)), where=where)
+    return resolved
+
+
+def said(experiment: Experiment) -> dict[str, Any]:
+    """Return what an experiment says itself, section by section, without any default."""
+    values = {name: getattr(experiment, name) for name in experiment.model_fields_set}
+    return {name: _said(value) for name, value in values.items() if value is not None}
+
+
+def _said(section: Any) -> Any:
+    if not isinstance(section, Section):
+        return section
+    own = {name: getattr(section, name) for name in section.model_fields_set}
+    if isinstance(section, ChoosingSection):
+        own.pop("options", None)
+        return own | section.options
+    return own
+
+
+def require_parity(experiment: Experiment, transforms: Iterable[parts.Part[Any]]) -> None:
+    """Refuse what reads labels to make training data, unless `run.parity` is on.
+
+    Raises:
+        ConfigError: A stratified split or a supervised transform without parity, or without labels.
+    """
+    readers = {f"transform '{p.name}'": "[features] transforms" for p in supervised(transforms)}
+    if experiment.split.protocol == READS_LABELS:
+        readers[f"split protocol '{READS_LABELS}'"] = "[split] protocol"
+    for what, where in readers.items():
+        if not experiment.run.parity:
+            msg = f"The {what} reads labels, which no model here may see."
+            do = "Set run.parity = true to reproduce a published pipeline; the receipt will say so."
+            raise ConfigError(msg, where=where, do=do)
+        if experiment.labels is None:
+            msg = f"The {what} reads labels, but nothing labels the flows."
+            raise ConfigError(msg, where=where, do="Add a [labels] section.")
+
+
+def supervised(transforms: Iterable[parts.Part[Any]]) -> list[parts.FlowTransform]:
+    """Return the transforms that learn from labels."""
+    return [p for p in transforms if isinstance(p, parts.FlowTransform) and p.supervised]
+
+
+def parity_notes(
+    experiment: Experiment, encoder: parts.Part[Any], transforms: Iterable[parts.Part[Any]]
+) -> tuple[str, ...]:
+    """Say in capitals which choices of an official pipeline are in force; empty without parity."""
+    if not experiment.run.parity:
+        return ()
+    notes = []
+    if experiment.split.protocol == READS_LABELS:
+        notes.append("RANDOM STRATIFIED SPLIT")
+    if experiment.split.protocol == "paper-shuffled":
+        notes.append("SHUFFLED SPLIT")
+    notes += [f"LABEL-FITTED {p.name.replace('-', ' ')}".upper() for p in supervised(transforms)]
+    if isinstance(encoder, parts.Encoder):
+        notes += _encoder_notes(experiment, encoder)
+    return tuple(dict.fromkeys(notes)) or ("NONE OF THE OFFICIAL CHOICES IS IN FORCE",)
+
+
+def _encoder_notes(experiment: Experiment, encoder: parts.Encoder) -> list[str]:
+    """Return the overlay's own notes: `text` always, `section.key` where its value is in force."""
+    notes: list[str] = []
+    now = said(experiment)
+    for key, text in encoder.parity.get(NOTES, {}).items():
+        section, _, name = key.partition(".")
+        taken = encoder.parity.get(section, {}).get(name)
+        if not name or now.get(section, {}).get(name) == taken:
+            notes += [text] if isinstance(text, str) else list(text)
+    return [note.upper() for note in notes]
+
+
+def _preset(part: parts.Encoder, name: str) -> parts.Overlay:
+    if name in part.presets:
+        return part.presets[name]
+    where = "[encoder] preset"
+    if not part.presets:
+        msg = f"Encoder '{part.name}' publishes no presets."
+        raise ConfigError(msg, where=where, do="Take the line out.")
+    msg = f"Encoder '{part.name}' has no preset '{name}'."
+    listed = f"Its presets: {', '.join(part.presets)}."
+    raise ConfigError(msg, where=where, do=f"{nearest(name, part.presets)} {listed}".strip())
+
+
+def _parity(part: parts.Encoder) -> parts.Overlay:
+    if not part.parity:
+        msg = f"Encoder '{part.name}' has no official pipeline to be at parity with."
+        raise ConfigError(msg, where="[run] parity", do="Take the line out.")
+    return {section: values for section, values in part.parity.items() if section != NOTES}
+
+
+def _named(part: parts.Encoder, overlay: parts.Overlay) -> dict[str, Any]:
+    """Give the overlay's encoder settings the encoder's name; refuse what it may not decide."""
+    switches = {("run", "parity"), *(("encoder", name) for name in Encoder.model_fields)}
+    for section, key in sorted(switches - {("encoder", "name")}):
+        if key in overlay.get(section, {}):
+            msg = f"An overlay of encoder '{part.name}' sets {section}.{key}."
+            raise ConfigError(msg, do="Only an experiment file may; mend the package.")
+    return {**overlay, "encoder": {**overlay.get("encoder", {}), "name": part.name}}

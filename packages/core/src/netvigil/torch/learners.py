@@ -1,0 +1,82 @@
+"""What a method brings to the training loop, and what the loop gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from netvigil.contracts import WindowGraphs
+
+
+class Batch(Protocol):
+    """What a step sees; `GraphBatch` is one."""
+
+    @property
+    def flows(self) -> int:
+        """Number of flows, the weight of its loss in an epoch's mean."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it holds."""
+        ...
+
+
+B = TypeVar("B", bound=Batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One batch of one epoch.
+
+    `training` is False in validation, which is to be judged at the final loss weights. `generator`
+    is on the device and the only source of randomness; `epoch` and `number` count from 0.
+    """
+
+    epoch: int
+    training: bool
+    generator: torch.Generator
+    number: int
+
+
+class Learner(Protocol[B]):
+    """What a method brings to the loop. A checkpoint keeps its `network` and nothing else."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The parameters to learn."""
+        ...
+
+    def batch(self, graphs: WindowGraphs, device: torch.device) -> B:
+        """Copy windows into tensors on the device; called once per run where memory allows."""
+        ...
+
+    def losses(self, batch: B, step: Step) -> Mapping[str, Tensor]:
+        """Return scalars by name, the same names in every step; `total` is minimised.
+
+        Where weights in `total` change over epochs, `judged` is what epochs are compared by: the
+        loss at the final weights. Without it that is `total`.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a fit went. The network is in eval mode and holds the weights of `best_epoch`.
+
+    `monitored` says which loss `best_loss` is. `history` has one entry per epoch: `epoch`, `train`
+    and `validation` (None where nothing was held out), each term's mean over flows. `batch_flows`
+    is the most flows that a step was given, larger windows apart.
+    """
+
+    epochs: int
+    best_epoch: int
+    best_loss: float
+    monitored: Literal["validation", "train"]
+    history: list[dict[str, Any]]
+    device: torch.device
+    batch_flows: int

@@ -1,0 +1,186 @@
+"""The training loop of all methods: seeded, with early stopping, resumable, in plain PyTorch.
+
+A method gives a `Learner`: a network, how windows become a batch, and the losses of a batch.
+Everything random comes from `generator(seed, ...)`: one stream for the initial weights, one per
+epoch of training, and one for validation, which therefore sees the same noise in every epoch. So a
+resumed fit draws what an uninterrupted one would have drawn, and on a CPU ends in the same bits; on
+a GPU the order of atomic additions varies, and with it the last digits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from netvigil.contracts import WindowStream, require_reiterable
+from netvigil.errors import TrainingError
+from netvigil.protocols import Watch
+from netvigil.torch.batches import flows_per_window
+from netvigil.torch.checkpoints import Checkpoint, Checkpoints
+from netvigil.torch.device import resolve_device
+from netvigil.torch.learners import Batch, Learner, Step, Trained
+from netvigil.torch.loop import Fit, Task, try_step
+from netvigil.torch.settings import TrainingConfig
+
+__all__ = ["AUTO_FLOWS", "Batch", "Learner", "Step", "Trained", "fit_network", "hold_out"]
+
+AUTO_FLOWS = {"cpu": 8_192, "cuda": 131_072}
+"""Flows per step for `batch = "auto"`: on a CPU the activations of 8,192 flows, 64 wide, are the
+2 MB that a core's cache holds; a GPU takes all that a stream yields at once."""
+
+L = TypeVar("L", bound=Learner[Any])
+
+
+def fit_network(
+    make: Callable[[torch.device, torch.Generator], L],
+    windows: WindowStream,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    watch: Watch,
+    name: str,
+) -> tuple[L, Trained]:
+    """Train what `make(device, generator)` returns until its loss no longer falls.
+
+    `make` gets a CPU generator for the initial weights; it is called again where a batch does not
+    fit into the device's memory. What is held out says `hold_out`; where nothing can be, the mean
+    training loss of an epoch is monitored instead, while the weights still change.
+
+    Raises:
+        ConfigError: The device does not exist.
+        ContractError: A one-shot iterator of windows.
+        TrainingError: No flows; a loss that is not finite (says epoch, step, term and the last
+            checkpoint); not enough memory on the device (says which batch would fit); a checkpoint
+            of other settings, another seed or other data.
+    """
+    require_reiterable(windows)
+    sizes = flows_per_window(windows)
+    if not sizes.sum():
+        msg = f"'{name}' was given no flow to train on."
+        raise TrainingError(msg, do="Check the split and what train.drop_attacks leaves.")
+    held_out = hold_out(sizes, config.validation)
+    device = resolve_device(config.device)
+    task = Task(make, windows, config, seed, watch, name, device, sizes, held_out)
+    checkpoints = _checkpoints(task)
+    found = None if checkpoints is None else checkpoints.read()
+    flows = _most_flows(task) if found is None else int(found.values["batch_flows"])
+    task.say(
+        "fit",
+        device=str(device),
+        batch_flows=flows,
+        monitored="train" if held_out == len(sizes) else "validation",
+        train_flows=int(sizes[:held_out].sum()),
+        validation_flows=int(sizes[held_out:].sum()),
+    )
+    while True:
+        done = _attempt(task, flows, checkpoints, found)
+        if done is not None:
+            return done
+        fewer = _fewer_flows(task, flows)
+        task.say("out of memory", batch_flows=flows, next_batch_flows=fewer)
+        flows, found = fewer, None
+
+
+def hold_out(sizes: NDArray[np.int64], share: float) -> int:
+    """Return the number of the first window to hold out: the latest windows, about that share.
+
+    Never more than half of the flows (or `share`, where it is larger), never all, and at least one
+    window with flows; where no cut between windows does that, the number of all windows.
+
+    Shapes:
+        sizes: int64 [windows], flows of each window
+
+    Example:
+        >>> hold_out(np.array([10, 10, 10, 10, 10]), 0.2)
+        4
+        >>> hold_out(np.array([10, 90]), 0.2)
+        2
+    """
+    total = int(sizes.sum())
+    held = np.cumsum(sizes[::-1])[::-1]
+    fits = np.flatnonzero((held > 0) & (held < total) & (held <= max(share, 0.5) * total))
+    if share == 0 or not len(fits):
+        return len(sizes)
+    return int(fits[np.abs(held[fits] - share * total).argmin()])
+
+
+def _checkpoints(task: Task[Any]) -> Checkpoints | None:
+    folder, config = task.watch.checkpoints, task.config
+    if folder is None:
+        return None
+    first = next(iter(task.windows))
+    identity = {
+        "settings": config.model_dump(mode="json", exclude={"checkpoint_s", "device"}),
+        "seed": task.seed,
+        "device": task.device.type,
+        "features": [first.schema, *first.feature_names],
+        "windows": hashlib.sha256(task.sizes.tobytes()).hexdigest(),
+    }
+    return Checkpoints(folder / f"{task.name}.safetensors", identity, config.checkpoint_s)
+
+
+def _attempt(
+    task: Task[L], flows: int, checkpoints: Checkpoints | None, found: Checkpoint | None
+) -> tuple[L, Trained] | None:
+    """Fit with batches of at most so many flows; None where the device's memory does not do."""
+    try:
+        fit = Fit(task, flows, checkpoints)
+        if found is not None:
+            fit.restore(found)
+        return fit.learner, fit.run()
+    except torch.OutOfMemoryError:
+        return None
+
+
+def _most_flows(task: Task[Any]) -> int:
+    """Return how many flows a step may have, as far as that is settled before the first one."""
+    config, total = task.config, int(task.sizes.sum())
+    if config.batch_windows is not None:
+        return total  # no limit: windows are counted instead
+    wanted = AUTO_FLOWS[task.device.type] if config.batch == "auto" else config.batch
+    return min(wanted, total)
+
+
+def _fewer_flows(task: Task[Any], flows: int) -> int:
+    """Return half as many flows for the next attempt, or say what would have fitted.
+
+    Raises:
+        TrainingError: The user chose the batch, or one window alone is too large.
+    """
+    largest, config = int(task.sizes.max()), task.config
+    if task.device.type == "cuda":
+        torch.cuda.empty_cache()
+    if config.batch_windows is None and config.batch == "auto" and flows > largest:
+        return max(flows // 2, 1)
+    if config.batch_windows is not None:
+        tried = f"{config.batch_windows} windows"
+        counts = np.concatenate([[0], np.cumsum(task.sizes)])
+        step = min(config.batch_windows, len(task.sizes))
+        flows = int((counts[step:] - counts[:-step]).max())
+    else:
+        tried = f"{max(flows, largest):,} flows"
+    fitting = _fitting(task, flows, largest)
+    if fitting is None:
+        do = f'One window has {largest:,} flows; use shorter windows, or device = "cpu".'
+    else:
+        unset = "batch_windows unset and " if config.batch_windows is not None else ""
+        do = f'A batch of {fitting:,} flows would fit: use {unset}batch = {fitting} or "auto".'
+    msg = f"'{task.name}': a step of {tried} does not fit into the memory of {task.device}."
+    raise TrainingError(msg, where=f"seed {task.seed}", do=do)
+
+
+def _fitting(task: Task[Any], flows: int, largest: int) -> int | None:
+    """Find by trying how many flows fit, halving; None where not even the largest window does."""
+    while flows > largest:
+        flows //= 2
+        try:
+            try_step(task, flows)
+        except torch.OutOfMemoryError:
+            continue
+        return max(flows, largest)
+    return None
