@@ -8,6 +8,7 @@ timed on 50,000 flows over the same pairs, for which its 256 numbers per edge fi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.baselines import plain_anomale
-from netvigil import protocols
+from netvigil import parts, protocols
 from netvigil.contracts import WindowGraphs
 from netvigil.plugins import load_plugins
 from netvigil.protocols import Watch
@@ -69,8 +70,13 @@ def edges() -> plain_anomale.Edges:
     return plain_anomale.Edges.of(one_window(FEW))
 
 
+@cache
+def _part() -> parts.Encoder:
+    return load_plugins().encoder("anomal-e")
+
+
 def encoder(**settings: Any) -> protocols.Encoder:
-    part = load_plugins().encoder("anomal-e")
+    part = _part()
     made = {"epochs": EPOCHS, "patience": None, "device": "cpu", **settings}
     return part.make(part.config.model_validate(made))
 

@@ -18,20 +18,36 @@ from netvigil.testing.synthetic import traffic
 from .dialects import write_source
 
 PLUGINS = load_plugins()
+GRAPH_ENCODERS: dict[str, dict[str, dict[str, Any]]] = {
+    "autographad": {
+        "": {"epochs": 2},
+        "draws": {"epochs": 2, "draws": 3, "layers": 2},
+        "deviation": {"epochs": 2, "structure_score": "deviation"},
+    },
+    "anomal-e": {
+        "": {"epochs": 3, "hidden": 16, "embedding": 24},
+        "own-edge": {"epochs": 3, "hidden": 16, "embedding": 24, "own_edge": True},
+        "plain": {"epochs": 3, "hidden": 16, "embedding": 24, "form": "plain", "layers": 2},
+    },
+}
+"""What trains for long is held to its contract after a few epochs, in each form it has."""
+
 KINDS = sorted({check.kind for check in ALL_CHECKS}, key=lambda kind: kind.__name__)
 
 
 def cases() -> list[Any]:
-    """One case per part and check, named by both."""
+    """One case per part, form and check, named by all three."""
     found = []
     for kind in KINDS:
         for registered in PLUGINS.of(kind):
             part = registered.part
             marks = [pytest.mark.pcap] if part.name == "pcap" else []
-            found += [
-                pytest.param(part, check, id=f"{kind.__name__}-{part.name}-{check}", marks=marks)
-                for check in checks_for(part)
-            ]
+            for form, config in GRAPH_ENCODERS.get(part.name, {"": None}).items():
+                name = "-".join(filter(None, (kind.__name__, part.name, form)))
+                found += [
+                    pytest.param(part, check, config, id=f"{name}-{check}", marks=marks)
+                    for check in checks_for(part)
+                ]
     return found
 
 
@@ -40,9 +56,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("sources")
 
 
-@pytest.mark.parametrize(("part", "check"), cases())
-def test_part_keeps_its_contract(part: parts.Part[Any], check: Check, folder: Path) -> None:
-    check.with_given(given(part, folder))(part)
+@pytest.mark.parametrize(("part", "check", "config"), cases())
+def test_part_keeps_its_contract(
+    part: parts.Part[Any], check: Check, config: dict[str, Any] | None, folder: Path
+) -> None:
+    if config is None:
+        check.with_given(given(part, folder))(part)
+    else:
+        check.with_given(Given(config={"device": "cpu", **config}))(part)
+
+
+@pytest.mark.parametrize("name", GRAPH_ENCODERS)
+def test_the_graph_encoders_are_installed(name: str) -> None:
+    assert PLUGINS.encoder(name).name == name
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

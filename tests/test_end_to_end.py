@@ -3,54 +3,33 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from netvigil.cli import main
 from netvigil.store import FlowStore
 
+from .commands import (
+    UNSW,
+    experiment,
+    fitted_files,
+    netvigil,
+    randomly_labelled,
+    scores,
+    without_times,
+)
+
 NETVIGIL = [sys.executable, "-c", "from netvigil.cli import main; main()"]
-UNSW = "unsw-nb15/UNSW-NB15_1.first20000.csv"
-
-
-def netvigil(*args: object, code: int = 0) -> str:
-    """Run a command in this process and return what it printed: its result, or its error."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as stopped:
-        main([str(arg) for arg in args])
-    assert stopped.value.code == code, out.getvalue() + err.getvalue()
-    return out.getvalue() if code == 0 else err.getvalue()
-
-
-def experiment(path: Path, source: object, **sections: dict[str, Any]) -> Path:
-    """Write a quick experiment: one seed, few resamples."""
-    plain: dict[str, dict[str, Any]] = {
-        "flows": {"source": str(source)},
-        "labels": {"labeller": "inline"},
-        "split": {"axis": "flows"},
-        "run": {"seeds": [0]},
-        "evaluate": {"resamples": 10, "baselines": []},
-    }
-    merged = {**plain, **sections}
-    lines = []
-    for name, values in merged.items():
-        lines.append(f"[{name}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-    path.write_text("\n".join(lines), "utf-8")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -129,16 +108,18 @@ def test_detect_repeats_run_bit_for_bit(data: Path, tmp_path: Path) -> None:
     )
     netvigil("run", file, "--out", tmp_path / "run")
     netvigil("fit", file, "--out", tmp_path / "bundle")
-    ran = _scores(tmp_path / "run" / "scores.parquet")
+    ran = scores(tmp_path / "run" / "scores.parquet")
     for bundle in (tmp_path / "run" / "bundle", tmp_path / "bundle"):
         out = tmp_path / f"detected-{bundle.parent.name}"
         netvigil("detect", bundle, source, "--out", out)
-        again = _scores(out / "scores.parquet")
+        again = scores(out / "scores.parquet")
         assert len(again) == 20_000
         assert all(again[flow] == score for flow, score in ran.items())
     receipt = json.loads((tmp_path / "run" / "receipt.json").read_text())
     assert receipt["labels"] == {
         "train_filter": True,
+        "split": False,
+        "transforms": False,
         "model": False,
         "tuning": False,
         "threshold": False,
@@ -148,19 +129,14 @@ def test_detect_repeats_run_bit_for_bit(data: Path, tmp_path: Path) -> None:
 
 def test_random_labels_change_no_score(data: Path, tmp_path: Path) -> None:
     rows = (data / UNSW).read_text("utf-8-sig").splitlines()
-    rng = np.random.default_rng(7)
-    shuffled = []
-    for row, attack in zip(rows, rng.random(len(rows)) < 0.5, strict=True):
-        fields = row.split(",")[:47]
-        shuffled.append(",".join([*fields, "Fuzzers" if attack else "", str(int(attack))]))
-    (tmp_path / "random.csv").write_text("\n".join(shuffled) + "\n")
+    randomly_labelled(data / UNSW, tmp_path / "random.csv", seed=7)
     (tmp_path / "true.csv").write_text("\n".join(rows) + "\n")
-    scores = []
+    found = []
     for name in ("true", "random"):
         file = experiment(tmp_path / f"{name}.toml", f"{name}.csv", scorer={"name": "cblof"})
         netvigil("run", file, "--out", tmp_path / name)
-        scores.append(_scores(tmp_path / name / "scores.parquet"))
-    assert scores[0] == scores[1]
+        found.append(scores(tmp_path / name / "scores.parquet"))
+    assert found[0] == found[1]
 
 
 def test_another_test_period_changes_nothing_that_was_fitted(data: Path, tmp_path: Path) -> None:
@@ -177,13 +153,7 @@ def test_another_test_period_changes_nothing_that_was_fitted(data: Path, tmp_pat
         (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
         file = experiment(tmp_path / f"{name}.toml", f"{name}.csv")
         netvigil("fit", file, "--out", tmp_path / name)
-        fitted.append(
-            {
-                path.name: path.read_bytes()
-                for path in sorted((tmp_path / name).iterdir())
-                if path.name.startswith(("transform", "scorer", "encoder", "counts", "profile"))
-            }
-        )
+        fitted.append(fitted_files(tmp_path / name))
     assert fitted[0] == fitted[1]
 
 
@@ -254,8 +224,8 @@ def test_ctrl_c_leaves_nothing_half_written_and_resume_ends_equal(
     whole, cut = (
         json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "cut")
     )
-    assert _without_times(whole) == _without_times(cut)
-    assert _scores(tmp_path / "whole/scores.parquet") == _scores(tmp_path / "cut/scores.parquet")
+    assert without_times(whole) == without_times(cut)
+    assert scores(tmp_path / "whole/scores.parquet") == scores(tmp_path / "cut/scores.parquet")
 
 
 @pytest.mark.skipif(
@@ -321,19 +291,6 @@ def _attack_events(path: Path) -> list[tuple[str, float, float]]:
         else:
             events.append((name.lower().replace("-", "_"), since.pop(name), moment))
     return events
-
-
-def _scores(path: Path) -> dict[int, float]:
-    table = pq.read_table(path)
-    return dict(zip(table["flow_id"].to_pylist(), table["score"].to_pylist(), strict=True))
-
-
-def _without_times(value: object) -> object:
-    if isinstance(value, dict):
-        return {k: _without_times(v) for k, v in value.items() if k not in {"fit_s", "score_s"}}
-    if isinstance(value, list):
-        return [_without_times(v) for v in value]
-    return value
 
 
 def test_truth_that_matches_nothing_is_refused(data: Path, tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "pandas", "polars", "pyarrow", "sklearn", "scipy", "pyod", "nfstream", "skops"}
+HEAVY = {
+    *("torch", "torch_geometric", "optuna", "pandas", "polars", "pyarrow", "sklearn", "scipy"),
+    *("pyod", "nfstream", "skops"),
+}
 PROBE = """
 import sys
 from netvigil.cli import main
@@ -20,20 +23,30 @@ sys.stdout.write("\\n@@" + " ".join(sorted(sys.modules)))
 HELP_MODULES = 160  # 108 with Python 3.11 and click 8.5
 
 
-def _imported(*arguments: str) -> set[str]:
+def _said_and_imported(*arguments: str) -> tuple[str, set[str]]:
     command = [sys.executable, "-I", "-c", PROBE, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return set(done.stdout.rpartition("@@")[2].split())
+    said, _, modules = done.stdout.rpartition("@@")
+    return said, set(modules.split())
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]], ids=" ".join)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
-    modules = _imported(*arguments)
+    _, modules = _said_and_imported(*arguments)
     assert modules & (HEAVY | {"pydantic", "numpy", "jinja2"}) == set()
     assert len(modules) <= HELP_MODULES
 
 
+@pytest.mark.parametrize("command", ["run", "tune", "compare"])
+def test_help_on_a_command_imports_nothing_heavy(command: str) -> None:
+    _, modules = _said_and_imported(command, "--help")
+    assert modules & HEAVY == set()
+
+
 def test_listing_plugins_imports_no_model_library() -> None:
-    modules = _imported("plugins", "list")
-    assert modules & {"torch", "pandas", "pyod", "nfstream", "skops"} == set()
+    said, modules = _said_and_imported("plugins", "list")
+    assert modules & {*HEAVY, "netvigil.torch.training"} <= {"polars", "pyarrow"}
+    for package, encoder in (("autographad", "autographad"), ("anomale", "anomal-e")):
+        assert f"netvigil_{package}.plugin" in modules
+        assert encoder in said

@@ -244,3 +244,12 @@ def test_planted_outliers_stand_out():
     found = made.encode(replace(probe, flow_x=x)).terms["feature"]
     usual = np.delete(found, odd)
     assert np.median(found[odd]) > np.quantile(usual, 0.99)
+
+
+def test_windows_that_can_be_written_to_stay_as_they_are():
+    train, probe = windows(6, flows=40), windows(5, seed=3)
+    before = [graphs.flow_x.copy() for graphs in (train, probe)]
+    assert train.flow_x.flags.writeable
+    fitted(train, layers=2, regulariser=True).encode(probe)
+    for graphs, wanted in zip((train, probe), before, strict=True):
+        np.testing.assert_array_equal(graphs.flow_x, wanted)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import linear
 
 from netvigil.contracts import EncodedFlows, WindowGraphs, WindowStream, require_reiterable
-from netvigil.errors import ContractError, NotFittedError
+from netvigil.errors import BundleError, ContractError, NotFittedError
 from netvigil.protocols import State, Watch
 from netvigil.torch.device import device_name, resolve_device
 from netvigil.torch.training import Trained, fit_network
@@ -48,6 +48,7 @@ class AnomalE:
     schema_: str
 
     def __init__(self, config: AnomalEConfig) -> None:
+        resolve_device(config.device)  # one that is not there is refused before training
         self.config = config
         self.passes = config.epochs
         self._watch = Watch()
@@ -133,13 +134,19 @@ class AnomalE:
 
     def set_state(self, state: State) -> Self:
         """Take over weights; the device is this config's own."""
-        features = tuple(str(name) for name in state.values["features"])
+        names, schema = state.values.get("features"), state.values.get("schema")
+        if not names or not schema:
+            raise _not_ours()
+        features = tuple(str(name) for name in names)
         with torch.device("meta"):  # default initialisation would draw from the global generator
             sage = EdgeSage(len(features), self.config)
         weights = {name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()}
-        sage.load_state_dict(weights, assign=True)
+        try:
+            sage.load_state_dict(weights, assign=True)
+        except RuntimeError as error:
+            raise _not_ours() from error
         self.sage_ = sage.to(resolve_device(self.config.device)).eval()
-        self.features_, self.schema_ = features, str(state.values["schema"])
+        self.features_, self.schema_ = features, str(schema)
         self._trained = None
         return self
 
@@ -160,6 +167,11 @@ class AnomalE:
             msg = "The windows have other features than 'anomal-e' was trained on."
             where = f"Missing: {', '.join(missing) or 'none'}. New: {', '.join(new) or 'none'}."
             raise ContractError(msg, where=where, do="Pass the same features in the same order.")
+
+
+def _not_ours() -> BundleError:
+    msg = "This is not a state of encoder 'anomal-e' with these settings."
+    return BundleError(msg, do="Fit the pipeline again and save a new bundle.")
 
 
 def _require_hosts(windows: WindowGraphs) -> None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from netvigil_autographad.batch import View, WindowBatch, augmented_view, groups
+from netvigil_autographad.batch import View, WindowBatch, augmented_view
 from netvigil_autographad.config import AutoGraphADConfig
+from netvigil_autographad.links import Links
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,24 @@ class Draws:
         """Return the batch as it looks after the cuts and the masks."""
         if self.cut is None and self.masked is None:
             return batch.clean
-        x = batch.graph.x
-        cut = x.new_zeros(2, len(x)) if self.cut is None else self.cut
-        masked = x.new_zeros(len(x)) if self.masked is None else self.masked
-        return augmented_view(batch.clean, cut, masked)
+        marks = batch.graph.x.new_zeros(batch.flows, 3)
+        if self.masked is not None:
+            marks[:, 0] = self.masked
+        if self.cut is not None:
+            marks[:, 1:] = self.cut.t()
+        return augmented_view(batch.clean, marks)
+
+    def negative_links(self, nodes: int) -> tuple[Links, Tensor]:
+        """Return the negative links that count, and which of them are to destinations.
+
+        Shapes:
+            returns: links, and float32 [links], 0 for a source and 1 for a destination
+        """
+        place = self.weight.t().reshape(-1).nonzero().view(-1)
+        flow, side = place >> 1, place & 1
+        row = self.negative.t().reshape(-1).index_select(0, place) + nodes * side
+        links = Links.of(flow, row, flows=self.weight.shape[1], rows=2 * nodes)
+        return links, side.to(self.weight.dtype)
 
 
 def draw(
@@ -50,26 +65,28 @@ def draw(
     A flow has exactly one true host per relation, so a negative is any other node of its window,
     equally likely: nothing has to be drawn twice. A window of a single host has none. True links
     count as positives whether cut or not: the decoder shall find the cut ones again.
+
+    All chance of a flow is in two random words, as drawing costs more than what is done with it:
+    31 bits for each negative link and 16, hence rates in steps of 1/65,536, for each flag.
     """
-    flows, device = batch.flows, batch.graph.x.device
-
-    def flags(rate: float, *shape: int) -> Tensor | None:
-        if not augment or rate == 0:
-            return None
-        return (torch.rand(shape, generator=rng, device=device) < rate).to(batch.graph.x.dtype)
-
-    cut = flags(config.drop_rate, 2, flows)
-    masked = flags(config.mask_rate, flows)
-    uniform = torch.rand(2, flows, generator=rng, device=device)
+    dtype, device = batch.graph.x.dtype, batch.graph.x.device
+    words = torch.empty(batch.flows, 2, dtype=torch.int64, device=device).random_(generator=rng)
+    drop, mask = (config.drop_rate, config.mask_rate) if augment else (0.0, 0.0)
+    levels = [min(round(rate * 2**16), 2**16 - 1) - 2**15 for rate in (mask, drop, drop)]
+    signed = words.view(torch.int16)[:, 4:7]
+    marks = (signed < signed.new_tensor(levels)).to(dtype)
+    # Uniform in [0, 1) among the links that count; the others are 1 and more.
+    uniform = (words.view(torch.int32)[:, :2] & (2**31 - 1)).float()
+    uniform.mul_(2**-31 / max(config.negative_rate, 2**-31))
+    others = batch.others[:, None]
+    counts = (uniform < 1) & (others > 0)
     # The product may round up to `others` itself.
-    other = torch.minimum((uniform * batch.others).floor_(), (batch.others - 1).clamp_(min=0))
-    true = torch.stack([group.node for group in groups(batch.graph)]) - batch.first
-    other = other.long()
-    negative = batch.first + torch.where(other >= true, other + 1, other)
-    weight = (batch.others > 0).to(batch.graph.x.dtype).expand(2, flows)
-    if config.negative_rate < 1:
-        chosen = torch.rand(2, flows, generator=rng, device=device) < config.negative_rate
-        weight = weight * chosen
-    # Where there is no other host the row must still exist; its weight is 0.
-    negative = torch.where(batch.others > 0, negative, batch.first)
-    return Draws(cut, masked, negative, weight)
+    other = torch.minimum(uniform.mul_(others).floor_(), others - 1)
+    # Where there is no other host the row must still exist: the first.
+    other = other.add_(other >= batch.true).clamp_(min=0)
+    return Draws(
+        cut=marks[:, 1:].t() if drop else None,
+        masked=marks[:, 0] if mask else None,
+        negative=(batch.first[:, None] + other.long()).t(),
+        weight=counts.to(dtype).t(),
+    )

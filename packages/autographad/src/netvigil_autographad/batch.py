@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from netvigil.contracts import WindowGraphs
 from netvigil.torch.graphs import GraphBatch, Grouping
 from netvigil.torch.segments import segment_sum
+from netvigil_autographad.links import Links
 
 if TYPE_CHECKING:
     from netvigil_autographad.augment import Draws
@@ -30,31 +30,20 @@ class View:
         means: float32 [nodes, features (+ 1)] each, the mean over the kept flows from and to a node
             of the inputs (and of masked)
         per_flow: float32 [nodes, 1] each, 1 / kept flows, or 1 where there is none
-        rows: int64 [flows, 2], the flow's hosts in a table of all sources, then all destinations
-        keep: float32 [flows] each, 0 where a link is cut; None: all are kept
+        links: the true links, cut ones included: to the source and the destination of each flow
+        keep: float32 [2 flows], 0 where one of `links` is cut; None: all are kept
     """
 
     graph: GraphBatch
     inputs: Tensor
     means: Sides
     per_flow: Sides
-    rows: Tensor
-    keep: Sides | None = None
-
-    @cached_property
-    def kept_rows(self) -> Tensor | None:
-        """1 where `rows` stands for a kept link, 0 where it is cut, float32 [flows, 2]; or None."""
-        return None if self.keep is None else torch.stack(self.keep, 1)
-
-    def sums(self, values: Tensor) -> Tensor:
-        """Add up flows' values over the kept links of each row of the table, [2 nodes, dim]."""
-        keep = self.keep or (None, None)
-        pairs = zip(groups(self.graph), keep, strict=True)
-        return torch.cat([segment_sum(values, group, kept) for group, kept in pairs])
+    links: Links
+    keep: Tensor | None = None
 
     def mean(self, values: Tensor, side: int) -> Tensor:
         """Average flows' values over the kept links of each node, [nodes, dim]."""
-        kept = None if self.keep is None else self.keep[side]
+        kept = None if self.keep is None else self.keep[side::2]
         return segment_sum(values, groups(self.graph)[side], kept) * self.per_flow[side]
 
 
@@ -65,6 +54,7 @@ class WindowBatch:
     Shapes:
         first: int64 [flows], the first node of the flow's window
         others: float32 [flows], nodes of the flow's window but one
+        true: float32 [flows, 2], source and destination, counted from `first`
         drawn: the draws and the view of static training, once they are drawn
     """
 
@@ -72,6 +62,7 @@ class WindowBatch:
     clean: View
     first: Tensor
     others: Tensor
+    true: Tensor
     drawn: list[tuple[Draws, View]] = field(default_factory=list)
 
     @property
@@ -83,8 +74,8 @@ class WindowBatch:
     def nbytes(self) -> int:
         """Memory, with a static augmented view."""
         flows, features = self.graph.x.shape
-        # Inputs twice, node and order of both groupings, links, draws; means per node, twice.
-        return 4 * flows * (2 * features + 4 + 24) + 4 * self.graph.nodes * (4 * features + 12)
+        # Inputs twice; both groupings, links and draws; means per node, twice.
+        return 4 * flows * (2 * features + 4 + 46) + 4 * self.graph.nodes * (4 * features + 16)
 
     @staticmethod
     def of(graphs: WindowGraphs, device: torch.device) -> WindowBatch:
@@ -94,7 +85,8 @@ class WindowBatch:
         per_window = torch.diff(graph.flow_ptr)
         first = torch.repeat_interleave(graph.node_ptr[:-1], per_window)
         others = torch.repeat_interleave((size - 1).float(), per_window)
-        return WindowBatch(graph, clean_view(graph), first, others)
+        true = torch.stack([group.node for group in groups(graph)], 1) - first[:, None]
+        return WindowBatch(graph, clean_view(graph), first, others, true.float())
 
 
 def groups(graph: GraphBatch) -> tuple[Grouping, Grouping]:
@@ -106,31 +98,29 @@ def clean_view(graph: GraphBatch) -> View:
     """Return the view with every link and no mask."""
     src, dst = groups(graph)
     per_flow = (_inverse(src.degree, graph.x), _inverse(dst.degree, graph.x))
-    sums = (segment_sum(graph.x, src), segment_sum(graph.x, dst))
-    rows = torch.stack([src.node, dst.node + graph.nodes], 1)
-    return View(graph, graph.x, (sums[0] * per_flow[0], sums[1] * per_flow[1]), per_flow, rows)
+    links = Links.true(src, dst)
+    sums = links.to_hosts(graph.x).tensor_split(2)
+    return View(graph, graph.x, (sums[0] * per_flow[0], sums[1] * per_flow[1]), per_flow, links)
 
 
-def augmented_view(clean: View, cut: Tensor, masked: Tensor) -> View:
+def augmented_view(clean: View, marks: Tensor) -> View:
     """Return a clean view with links cut, in both directions, and flows masked.
 
     Shapes:
-        cut: float32 [2, flows], 1 where the link to the source, destination host is cut
-        masked: float32 [flows], 1 where the features are hidden
+        marks: float32 [flows, 3], 1 where the features are hidden, where the link to the source,
+            and where that to the destination host is cut
     """
     graph = clean.graph
     flows, features = graph.x.shape
     inputs = graph.x.new_empty(flows, features + 4)
-    torch.mul(graph.x, (1 - masked)[:, None], out=inputs[:, :features])
-    marks = torch.stack([masked, cut[0], cut[1], torch.ones_like(masked)], 1)
-    inputs[:, features:] = marks
-    keep = 1 - cut
-    src, dst = (
-        segment_sum(inputs, group, kept) for group, kept in zip(groups(graph), keep, strict=True)
-    )
+    torch.mul(graph.x, 1 - marks[:, :1], out=inputs[:, :features])
+    inputs[:, features:-1] = marks
+    inputs[:, -1] = 1
+    keep = (1 - marks[:, 1:]).view(-1)
+    src, dst = clean.links.to_hosts(inputs, keep).tensor_split(2)
     per_flow = (_inverse(src[:, -1], graph.x), _inverse(dst[:, -1], graph.x))
     means = (src[:, : features + 1] * per_flow[0], dst[:, : features + 1] * per_flow[1])
-    return View(graph, inputs, means, per_flow, clean.rows, (keep[0], keep[1]))
+    return View(graph, inputs, means, per_flow, clean.links, keep)
 
 
 def _inverse(count: Tensor, like: Tensor) -> Tensor:

@@ -20,12 +20,13 @@ from netvigil_autographad.batch import clean_view
 from netvigil_autographad.config import AutoGraphADConfig
 from netvigil_autographad.learner import POINTS, Learner
 from netvigil_autographad.network import Network
+from netvigil_autographad.parallel import side_by_side
 from netvigil_autographad.terms import Usual, terms, train_logits
 
 NAME = "autographad"
 SCHEMA = "flow-host"
 TERMS = ("feature", "structure", "kl")
-BLOCK = 16_384  # flows encoded at a time: what is between two layers then stays in the cache
+BLOCK = 16_384  # flows encoded at a time: fewer, and each operation costs more than its call
 
 
 class AutoGraphAD:
@@ -50,6 +51,7 @@ class AutoGraphAD:
     """
 
     def __init__(self, config: AutoGraphADConfig) -> None:
+        resolve_device(config.device)  # one that is not there is refused before training
         self.config = config
         self.passes = config.epochs
         self.network_: Network | None = None
@@ -109,13 +111,16 @@ class AutoGraphAD:
         _require(windows, self.features_)
         points = None if self.points_ is None else self.points_.to(device)
         found = {name: np.empty(len(windows.flow_id), np.float32) for name in TERMS}
-        first = 0
-        for block in runs(windows, BLOCK):
-            view = clean_view(GraphBatch.of(block, device))
-            last = first + len(block.flow_id)
+        blocks = list(runs(windows, BLOCK))
+        starts = np.cumsum([0, *(len(block.flow_id) for block in blocks)]).tolist()
+
+        def one(number: int) -> None:
+            view = clean_view(GraphBatch.of(blocks[number], device))
+            here = slice(starts[number], starts[number + 1])
             for name, values in terms(network, self.config, view, points, self.usual_).items():
-                found[name][first:last] = values.cpu().numpy()
-            first = last
+                found[name][here] = values.cpu().numpy()
+
+        side_by_side(one, len(blocks), device)
         return EncodedFlows(
             flow_id=windows.flow_id,
             window_start=windows.window_start[windows.window_of_flow()],

@@ -13,27 +13,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from netvigil.torch.graphs import Grouping
-from netvigil.torch.segments import segment_sum
 from netvigil_autographad.batch import View
-from netvigil_autographad.links import bags, dots
+from netvigil_autographad.links import Links
 
 
-class Links(NamedTuple):
-    """Links between flows and hosts, two true ones per flow and two that are none.
+class Kind(NamedTuple):
+    """Links of one kind, all true or all negative.
 
     Shapes:
-        rows: int64 [flows, links], rows of a table of hosts as sources, then as destinations; its
-            columns are source and destination in turn
-        groupings: of the flows by each column's host
-        sign: [links], -1 for a true link and 1 for a negative one
-        share: [flows, links], the weight of each link in the loss
+        side: [links], 0 for a source and 1 for a destination; None: the two in turn
+        sign: -1 for true links and 1 for negative ones
+        share: the weight of each link in the loss
     """
 
-    rows: Tensor
-    groupings: Sequence[Grouping]
-    sign: Tensor
-    share: Tensor
+    links: Links
+    side: Tensor | None
+    sign: float
+    share: float
 
 
 def sampled(mean: Tensor, logvar: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,13 +56,13 @@ def squared_error(
     return error
 
 
-def link_loss(z: Tensor, table: Tensor, bias: Tensor, links: Links) -> Tensor:
+def link_loss(z: Tensor, table: Tensor, bias: Tensor, kinds: Sequence[Kind]) -> Tensor:
     """Return the weighted binary cross-entropy of links.
 
     Shapes:
         z: [flows, hidden]; table: [2 nodes, hidden]; bias: [2], by source and destination
     """
-    loss: Tensor = _LinkLoss.apply(z, table, bias, links)
+    loss: Tensor = _LinkLoss.apply(z, table, bias, kinds)
     return loss
 
 
@@ -83,9 +79,8 @@ class _Sampled(torch.autograd.Function):
     def backward(ctx: Any, of_z: Tensor, of_sum: Tensor) -> tuple[Tensor, Tensor, None]:
         mean, noise, deviation = ctx.saved_tensors
         # By logvar, z changes with noise * deviation / 2 and the sum with (deviation^2 - 1) / 2.
-        half = 0.5 * of_sum
-        inner = (0.5 * noise).mul_(of_z).addcmul_(deviation, half)
-        of_logvar = torch.addcmul(-half, deviation, inner)
+        inner = (noise * of_z).addcmul_(deviation, of_sum)
+        of_logvar = torch.addcmul(-0.5 * of_sum, deviation, inner, value=0.5)
         return torch.addcmul(of_z, mean, of_sum), of_logvar, None
 
 
@@ -100,7 +95,7 @@ class _SquaredError(torch.autograd.Function):
         view: View,
         features: Tensor,
     ) -> Tensor:
-        met = bags(table, view.rows, view.kept_rows).to(features.dtype)
+        met = view.links.to_flows(table, view.keep).to(features.dtype)
         off = met.addmm_(z, weight.t()).sub_(features).add_(bias)
         ctx.save_for_backward(z, weight, off)
         ctx.view = view
@@ -110,30 +105,46 @@ class _SquaredError(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         z, weight, off = ctx.saved_tensors
         scale = gradient * (2 / max(off.numel(), 1))
-        of_table = ctx.view.sums(off).mul_(scale)
+        of_table = ctx.view.links.to_hosts(off, ctx.view.keep).mul_(scale)
         of_weight, of_bias = (off.t() @ z).mul_(scale), off.sum(0).mul_(scale)
         return off @ (scale * weight), of_weight, of_bias, of_table, None, None
 
 
 class _LinkLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, table: Tensor, bias: Tensor, links: Links) -> Tensor:
-        logit = dots(z, table, links.rows)
-        logit = logit.add_(bias.repeat(len(links.sign) // 2)).mul_(links.sign)
-        ctx.save_for_backward(z, table, (logit.sigmoid() * links.share).mul_(links.sign))
-        ctx.links = links
-        return (functional.softplus(logit) * links.share).sum()
+    def forward(ctx: Any, z: Tensor, table: Tensor, bias: Tensor, kinds: Sequence[Kind]) -> Tensor:
+        total, of_logits = z.new_zeros(()), []
+        for kind in kinds:
+            logit = kind.links.dots(z, table)
+            if kind.side is None:
+                logit.view(-1, 2).add_(bias)
+            else:
+                logit.addcmul_(kind.side, bias[1] - bias[0]).add_(bias[0])
+            logit.mul_(kind.sign)
+            of_logits.append(logit.sigmoid().mul_(kind.sign * kind.share))
+            total += functional.softplus(logit).sum() * kind.share
+        ctx.save_for_backward(z, table, *of_logits)
+        ctx.kinds = kinds
+        return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        z, table, of_logit = ctx.saved_tensors
-        of_z = bags(table, ctx.links.rows, of_logit).mul_(gradient)
-        columns = of_logit.t().contiguous()
-        pairs = zip(ctx.links.groupings, columns, strict=True)
-        sums = [segment_sum(z, group, weight) for group, weight in pairs]
-        of_table = torch.cat([sum(sums[2::2], sums[0]), sum(sums[3::2], sums[1])])
-        of_bias = columns.sum(1).view(-1, 2).sum(0)
-        return of_z, of_table.mul_(gradient), of_bias * gradient, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        z, table, *of_logits = ctx.saved_tensors
+        of_z: Tensor | None = None
+        of_table, of_bias = torch.zeros_like(table), table.new_zeros(2)
+        for kind, of_one in zip(ctx.kinds, of_logits, strict=True):
+            of_logit = of_one * gradient
+            if of_z is None:
+                of_z = kind.links.to_flows(table, of_logit)
+            else:
+                kind.links.add_to_flows(of_z, table, of_logit)
+            of_table += kind.links.to_hosts(z, of_logit)
+            if kind.side is None:
+                of_bias += of_logit.view(-1, 2).sum(0)
+            else:
+                second = torch.dot(kind.side, of_logit)
+                of_bias += torch.stack([of_logit.sum() - second, second])
+        return of_z, of_table, of_bias, None
 
 
 def _dot(values: Tensor) -> Tensor:

@@ -9,13 +9,12 @@ from torch import Tensor
 
 from netvigil.contracts import WindowGraphs
 from netvigil.torch.generators import generator
-from netvigil.torch.graphs import Grouping
 from netvigil.torch.training import Step
 from netvigil_autographad import losses
 from netvigil_autographad.augment import Draws, draw
-from netvigil_autographad.batch import View, WindowBatch, groups
+from netvigil_autographad.batch import View, WindowBatch
 from netvigil_autographad.config import AutoGraphADConfig
-from netvigil_autographad.fused import Links, link_loss, sampled, squared_error
+from netvigil_autographad.fused import Kind, link_loss, sampled, squared_error
 from netvigil_autographad.network import Latent, Network
 
 # Streams of random numbers of one seed; the training loop's own are numbered from 0.
@@ -133,18 +132,13 @@ def _feature(
     return losses.feature_loss(features, decoded, config.feature_loss, hidden)
 
 
-def _links(batch: WindowBatch, draws: Draws, view: View) -> Links:
-    """Return the two true and the two negative links of each flow; see `losses.structure_loss`."""
-    nodes = batch.graph.nodes
-    src, dst = draws.negative
-    positive = draws.weight.new_full((2, batch.flows), 0.25 / max(batch.flows, 1))
-    negative = draws.weight * (0.5 / draws.weight.sum().clamp(min=1))
-    return Links(
-        rows=torch.cat([view.rows, torch.stack([src, dst + nodes], 1)], 1),
-        groupings=(*groups(batch.graph), Grouping.of(src, nodes), Grouping.of(dst, nodes)),
-        sign=positive.new_tensor([-1.0, -1.0, 1.0, 1.0]),
-        share=torch.cat([positive, negative]).t(),
-    )
+def _links(batch: WindowBatch, draws: Draws, view: View) -> list[Kind]:
+    """Return the true links and those negative ones that count; see `losses.structure_loss`."""
+    links, side = draws.negative_links(batch.graph.nodes)
+    return [
+        Kind(view.links, side=None, sign=-1.0, share=0.25 / max(batch.flows, 1)),
+        Kind(links, side, sign=1.0, share=0.5 / max(len(side), 1)),
+    ]
 
 
 def _regulariser(network: Network, batch: WindowBatch, view: View, augmented: Latent) -> Tensor:

@@ -98,7 +98,10 @@ class FlowLayer(nn.Module):
     def forward(self, view: View, flows: Tensor, hosts: Tensor) -> Tensor:
         """Return [flows, out] before any activation."""
         own, bias, sent = self.parts(hosts)
-        return meet(sent, view).addmm_(flows, own.t()).add_(bias)
+        if view.keep is not None:
+            return meet(sent, view.links, view.keep).addmm_(flows, own.t()).add_(bias)
+        # Each flow has two links, so what hosts send can bring the bias along.
+        return meet(sent + 0.5 * bias, view.links, None).addmm_(flows, own.t())
 
 
 class SageLayer(nn.Module):
@@ -222,7 +225,7 @@ class Network(nn.Module):
         for layer in self.later:
             flows, hosts = (values.relu_() for values in layer(view, flows, hosts))
         made: Latent = self.heads(view, flows, hosts)
-        return Latent(*(Normal(n.mean, n.logvar.clamp(-LOGVAR, LOGVAR)) for n in made))
+        return Latent(*(Normal(n.mean, _clamped(n.logvar)) for n in made))
 
     def decode(self, view: View, flows: Tensor, hosts: Tensor) -> Tensor:
         """Return the features of flows from z of flows and hosts, [flows, features]."""
@@ -237,3 +240,16 @@ class Network(nn.Module):
     def link_biases(self) -> Tensor:
         """Return b by source and by destination, [2]."""
         return self.link_bias if len(self.link_bias) == 2 else self.link_bias.repeat(2)
+
+
+def _clamped(logvar: Tensor) -> Tensor:
+    """Return log variances within their limits.
+
+    On a CPU, where looking is cheap, what is within them already is returned as it is: the gradient
+    of `clamp` takes three passes. A GPU would have to wait for the answer.
+    """
+    if logvar.device.type == "cpu" and logvar.numel():
+        low, high = logvar.detach().aminmax()
+        if low.item() >= -LOGVAR and high.item() <= LOGVAR:  # false also where one is no number
+            return logvar
+    return logvar.clamp(-LOGVAR, LOGVAR)

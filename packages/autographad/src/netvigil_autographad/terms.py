@@ -12,7 +12,6 @@ from torch import Tensor
 from netvigil_autographad import losses
 from netvigil_autographad.batch import View
 from netvigil_autographad.config import AutoGraphADConfig
-from netvigil_autographad.links import dots
 from netvigil_autographad.network import Latent, Network
 
 
@@ -54,13 +53,14 @@ def terms(
         returns: name -> [flows]
     """
     latent = network.encode(view)
-    kl = losses.divergence(*latent.flows, config.kl_reduction)
+    kl = _divergence(*latent.flows)
+    if config.kl_reduction == "mean":
+        kl /= config.hidden
     pairs = [(latent.flows.mean, latent.hosts.mean)] if points is None else _samples(latent, points)
     feature, structure = torch.zeros_like(kl), torch.zeros_like(kl)
     for flows, hosts in pairs:
         decoded = network.decode(view, flows, hosts)
-        distance = config.feature_score or config.feature_loss
-        feature += losses.feature_error(view.graph.x, decoded, distance)
+        feature += _feature(view.graph.x, decoded, config.feature_score or config.feature_loss)
         structure += structure_term(link_logits(network, view, flows, hosts), usual)
     return {"feature": feature / len(pairs), "structure": structure / len(pairs), "kl": kl}
 
@@ -78,7 +78,8 @@ def link_logits(network: Network, view: View, flows: Tensor, hosts: Tensor) -> T
     Shapes:
         flows: z of flows, [flows, hidden]; hosts: z of hosts, [nodes, hidden]
     """
-    return dots(flows, network.link_table(hosts), view.rows) + network.link_biases()
+    logit = view.links.dots(flows, network.link_table(hosts))
+    return logit.view(-1, 2) + network.link_biases()
 
 
 def structure_term(logit: Tensor, usual: Usual | None) -> Tensor:
@@ -96,6 +97,20 @@ def structure_term(logit: Tensor, usual: Usual | None) -> Tensor:
     if usual is None:
         return losses.link_error(logit, linked=True).mean(1)
     return ((logit - usual.centre.to(logit.device)).abs() / usual.spread.to(logit.device)).mean(1)
+
+
+def _divergence(mean: Tensor, logvar: Tensor) -> Tensor:
+    """Return `losses.divergence`, summed, with a single copy."""
+    return logvar.exp().sub_(logvar).addcmul_(mean, mean).sum(1).sub_(mean.shape[1]).mul_(0.5)
+
+
+def _feature(features: Tensor, decoded: Tensor, distance: losses.Distance) -> Tensor:
+    """Return `losses.feature_error`; overwrites `decoded`."""
+    if distance == "mse":
+        off = decoded.sub_(features)
+        found: Tensor = torch.linalg.vector_norm(off, dim=1)
+        return found.square_().div_(off.shape[1])
+    return losses.feature_error(features, decoded, distance)
 
 
 def _samples(latent: Latent, points: Tensor) -> list[tuple[Tensor, Tensor]]:

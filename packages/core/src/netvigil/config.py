@@ -205,7 +205,7 @@ class Evaluate(Section):
     exclude: tuple[str, ...] = ()
     also: tuple[PartChoice, ...] = ()
     baselines: tuple[PartChoice, ...] = (Choice(name="pca"), Choice(name="iforest"))
-    resamples: Annotated[int, Field(ge=0)] = 200
+    resamples: Annotated[int, Field(ge=1)] = 200
     prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
     seed: int = 0
 

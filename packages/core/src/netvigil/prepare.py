@@ -80,6 +80,7 @@ def prepare(
         IncompatiblePartsError: The builder cannot work on this source.
         RunError: A part of the split is empty, or the labels match nothing.
     """
+    assembly.encoder.make()  # a device that is not there is refused before a byte is read
     flows = experiment.flows
     reading = choose_reader(flows.source, plugins, name=flows.reader, options=flows.options)
     store = open_source(flows.source, reading, work / "flows.parquet", phases)

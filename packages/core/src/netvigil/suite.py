@@ -304,12 +304,13 @@ def _require_folder(out: Path, *, resume: bool) -> None:
 
 def _assemble_all(suite: Suite, plugins: Plugins) -> dict[str, str]:
     """Refuse wrong names and settings before anything runs; return the pipelines that cannot be."""
+    from netvigil.overlays import resolve
     from netvigil.pipeline import assemble
 
     impossible = {}
     for combination in suite.combinations:
         try:
-            assemble(combination.experiment, plugins, base=suite.path.parent)
+            assemble(resolve(combination.experiment, plugins), plugins, base=suite.path.parent)
         except IncompatiblePartsError as error:
             impossible[combination.name] = _line(error)
         except NetvigilError as error:

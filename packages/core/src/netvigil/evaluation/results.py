@@ -95,6 +95,7 @@ class MethodResult(Model):
 
     `metrics` holds auroc, auprc, tpr_at_fpr_*, within_pair_auroc, and at the cut precision, recall,
     f1, macro_f1, mcc, fpr, alerts_per_hour. `seeds` is empty for a method without randomness.
+    `fit_s` and `score_s` are medians over seeds.
     """
 
     method: str

@@ -109,8 +109,8 @@ def method_result(runs: Sequence[Judged], prevalences: Sequence[float]) -> Metho
             for place, p in enumerate(prevalences)
         ),
         oracle=_oracle(runs),
-        fit_s=_mean([r.run.fit_s for r in runs]),
-        score_s=_mean([r.run.score_s for r in runs]),
+        fit_s=_median([r.run.fit_s for r in runs]),
+        score_s=_median([r.run.score_s for r in runs]),
     )
 
 
@@ -186,6 +186,12 @@ def differences(judged: Mapping[str, Sequence[Judged]], reference: str) -> Itera
                 high=span.high if span else None,
                 resamples=span.used if span else 0,
             )
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    """Return the median: what is imported and compiled at the first call is no part of a method."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -91,11 +91,16 @@ class GraphBatch:
 
     @staticmethod
     def of(graphs: WindowGraphs, device: torch.device | str = "cpu") -> GraphBatch:
-        """Copy windows into tensors on a device; the arrays may be read-only."""
+        """Make tensors of windows on a device; on the CPU `x` is a view where it is writable.
+
+        A view is never written to: PyTorch has no read-only tensors and warns about making some.
+        """
         nodes = len(graphs.node_key)
         src, dst = (torch.from_numpy(rows).to(device) for rows in graphs.node_rows())
         return GraphBatch(
-            x=torch.from_numpy(np.array(graphs.flow_x)).to(device),
+            x=torch.from_numpy(
+                graphs.flow_x if graphs.flow_x.flags.writeable else np.array(graphs.flow_x)
+            ).to(device),
             flow_ptr=torch.from_numpy(np.array(graphs.flow_ptr)).to(device),
             node_ptr=torch.from_numpy(np.array(graphs.node_ptr)).to(device),
             src=Grouping.of(src, nodes),

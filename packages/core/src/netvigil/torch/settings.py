@@ -21,7 +21,9 @@ class TrainingConfig(PartConfig):
     weight_decay: float = Field(1e-5, ge=0, description="decoupled for adamw, L2 for adam")
     clip_norm: float | None = Field(None, gt=0, description="clip gradients to this norm")
     batch: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="flows per step at most, or one larger window; auto asks the device"
+        "auto",
+        description="flows per step at most, or one larger window; auto: as many as the device "
+        "works well with, and at least 16 steps per epoch",
     )
     batch_windows: int | None = Field(
         None, ge=1, description="windows per step in place of a number of flows; 1 as published"

@@ -29,9 +29,12 @@ from netvigil.torch.settings import TrainingConfig
 
 __all__ = ["AUTO_FLOWS", "Batch", "Learner", "Step", "Trained", "fit_network", "hold_out"]
 
-AUTO_FLOWS = {"cpu": 8_192, "cuda": 131_072}
-"""Flows per step for `batch = "auto"`: on a CPU the activations of 8,192 flows, 64 wide, are the
-2 MB that a core's cache holds; a GPU takes all that a stream yields at once."""
+AUTO_FLOWS = {"cpu": 16_384, "cuda": 131_072}
+"""Most flows per step for `batch = "auto"`: larger steps were no faster on two cores, and a GPU
+takes all that a stream yields at once."""
+AUTO_STEPS, LEAST_FLOWS = 16, 256
+"""Fewer flows per step where an epoch would have fewer steps than that, but not fewer than these:
+a short capture must not mean a network that was hardly trained."""
 
 L = TypeVar("L", bound=Learner[Any])
 
@@ -142,8 +145,10 @@ def _most_flows(task: Task[Any]) -> int:
     config, total = task.config, int(task.sizes.sum())
     if config.batch_windows is not None:
         return total  # no limit: windows are counted instead
-    wanted = AUTO_FLOWS[task.device.type] if config.batch == "auto" else config.batch
-    return min(wanted, total)
+    if config.batch != "auto":
+        return min(config.batch, total)
+    train = int(task.sizes[: task.held_out].sum())
+    return min(AUTO_FLOWS[task.device.type], max(train // AUTO_STEPS, LEAST_FLOWS), total)
 
 
 def _fewer_flows(task: Task[Any], flows: int) -> int:

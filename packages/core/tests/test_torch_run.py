@@ -26,8 +26,8 @@ from netvigil.torch.graphs import GraphBatch
 from netvigil.torch.settings import TrainingConfig
 from netvigil.torch.training import fit_network
 
-from .. import fakes
-from .learners import Autoencoder
+from . import fakes
+from .torch.learners import Autoencoder
 
 
 class SmallConfig(TrainingConfig):

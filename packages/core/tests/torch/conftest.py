@@ -1,7 +1,0 @@
-"""Without the extra `netvigil[torch]` there is nothing here to test."""
-
-from __future__ import annotations
-
-from importlib.util import find_spec
-
-collect_ignore_glob = [] if find_spec("torch") else ["test_torch_*.py"]
