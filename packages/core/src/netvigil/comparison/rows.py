@@ -137,8 +137,9 @@ def _train_of(run: Run) -> str:
 
 
 def _figures_of(row: Row) -> str:
+    """Tell rows apart by what was measured; intervals also depend on what a run's windows are."""
     method = row.method
-    figures = {name: spread.model_dump() for name, spread in method.metrics.items()}
+    figures = {name: spread.per_seed for name, spread in method.metrics.items()}
     return json.dumps([method.seeds, figures, row.marks], sort_keys=True)
 
 
