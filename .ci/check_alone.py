@@ -17,19 +17,25 @@ from pathlib import Path
 HEAVY = ("torch", "torch_geometric", "polars", "nfstream", "pyod")
 
 
-def project(package: Path) -> tuple[str, list[str]]:
-    """Return the name of the distribution in a folder, and its dependencies as written."""
+def project(package: Path) -> tuple[str, list[str], dict[str, list[str]]]:
+    """Return the name of the distribution in a folder, its dependencies and extras as written."""
     with (package / "pyproject.toml").open("rb") as file:
         table = tomllib.load(file)["project"]
-    return table["name"], table.get("dependencies", [])
+    return table["name"], table.get("dependencies", []), table.get("optional-dependencies", {})
 
 
 def strangers(package: Path, members: list[Path]) -> list[str]:
     """Return the modules that are importable here and should not be."""
-    name, written = project(package)
-    wanted = {name} | {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in written}
-    others = [other for other, _ in map(project, members) if other not in wanted]
-    lines = [line for other, own in map(project, members) if other in wanted for line in own]
+    name, written, _ = project(package)
+    parsed = [re.match(r"([\w.-]+)(?:\[([^\]]*)\])?", line) for line in written]
+    extras = {m[1]: re.split(r"\s*,\s*", m[2] or "") for m in parsed if m}
+    wanted = {name, *extras}
+    others = [other for other, _, _ in map(project, members) if other not in wanted]
+    lines = list(written)
+    for other, own, optional in map(project, members):
+        if other in wanted:
+            lines += own
+            lines += [line for extra in extras.get(other, []) for line in optional.get(extra, [])]
     asked = " ".join(lines)
     others += [heavy for heavy in HEAVY if heavy.replace("_", "-") not in asked]
     return [module for module in others if importlib.util.find_spec(module.replace("-", "_"))]
