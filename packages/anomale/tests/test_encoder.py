@@ -160,7 +160,7 @@ def test_other_features_are_refused(graphs: WindowGraphs) -> None:
 def test_windows_without_hosts_are_refused(graphs: WindowGraphs) -> None:
     bare = synthetic(3, schema="flows-only")
     for call in (lambda: fitted(bare), lambda: fitted(graphs).encode(bare)):
-        with pytest.raises(ContractError, match="needs windows with hosts"):
+        with pytest.raises(ContractError, match="needs windows of flows and hosts"):
             call()
 
 

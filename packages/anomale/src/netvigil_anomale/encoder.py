@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch.nn.functional import linear
 
 from netvigil.contracts import EncodedFlows, WindowGraphs, WindowStream, require_reiterable
-from netvigil.errors import BundleError, ContractError, NotFittedError
+from netvigil.errors import ContractError, NotFittedError
 from netvigil.protocols import State, Watch
 from netvigil.torch.device import device_name, resolve_device
+from netvigil.torch.fitted import not_a_state_of, require_features, require_hosts
 from netvigil.torch.training import Trained, fit_network
 from netvigil_anomale.config import AnomalEConfig
 from netvigil_anomale.learner import InfomaxLearner
@@ -20,6 +21,7 @@ from netvigil_anomale.network import EdgeSage
 from netvigil_anomale.pair_batch import HostGraph, embed_pairs
 from netvigil_anomale.pairs import Pairs
 
+NAME = "anomal-e"
 ROWS = 65_536  # flows whose own features are embedded together
 
 
@@ -40,12 +42,10 @@ class AnomalE:
 
     Attributes:
         sage_: the trained network, in eval mode; features_: names of the features it was trained on
-        schema_: the window schema it was trained on
     """
 
     sage_: EdgeSage
     features_: tuple[str, ...]
-    schema_: str
 
     def __init__(self, config: AnomalEConfig) -> None:
         resolve_device(config.device)  # one that is not there is refused before training
@@ -61,9 +61,7 @@ class AnomalE:
     @property
     def validation_loss_(self) -> float:
         """The best loss on the windows held out; infinite where none were."""
-        if self._trained is None or self._trained.monitored != "validation":
-            return float("inf")
-        return self._trained.best_loss
+        return float("inf") if self._trained is None else self._trained.validation_loss
 
     @property
     def accelerator(self) -> str | None:
@@ -81,7 +79,7 @@ class AnomalE:
         if first is None:
             msg = "There are no flows to fit 'anomal-e' on."
             raise ContractError(msg, do="Widen the train range, or keep more of its flows.")
-        _require_hosts(first)
+        require_hosts(first, encoder=NAME)
         width = len(first.feature_names)
         learner, self._trained = fit_network(
             lambda device, rng: InfomaxLearner(width, self.config, device, rng),
@@ -89,10 +87,10 @@ class AnomalE:
             self.config,
             seed=seed,
             watch=self._watch,
-            name="anomal-e",
+            name=NAME,
         )
         self.sage_ = learner.network.sage.eval()
-        self.features_, self.schema_ = first.feature_names, first.schema
+        self.features_ = first.feature_names
         return self
 
     @torch.no_grad()
@@ -108,7 +106,8 @@ class AnomalE:
             ContractError: Windows of another schema or with other features than in training.
         """
         sage = self._fitted()
-        self._require_same(windows)
+        require_hosts(windows, encoder=NAME)
+        require_features(windows, self.features_, encoder=NAME)
         device = sage.edge.weight.device
         pairs = Pairs.of(windows)
         hosts = HostGraph.of(windows, pairs, self.config.direction, device)
@@ -126,17 +125,14 @@ class AnomalE:
         weights = self._fitted().state_dict()
         return State(
             arrays={name: tensor.cpu().numpy() for name, tensor in weights.items()},
-            values={
-                "features": list(self.features_),
-                "schema": self.schema_,
-            },
+            values={"features": list(self.features_)},
         )
 
     def set_state(self, state: State) -> Self:
         """Take over weights; the device is this config's own."""
-        names, schema = state.values.get("features"), state.values.get("schema")
-        if not names or not schema:
-            raise _not_ours()
+        names = state.values.get("features")
+        if not names:
+            raise not_a_state_of(NAME)
         features = tuple(str(name) for name in names)
         with torch.device("meta"):  # default initialisation would draw from the global generator
             sage = EdgeSage(len(features), self.config)
@@ -144,9 +140,9 @@ class AnomalE:
         try:
             sage.load_state_dict(weights, assign=True)
         except RuntimeError as error:
-            raise _not_ours() from error
+            raise not_a_state_of(NAME) from error
         self.sage_ = sage.to(resolve_device(self.config.device)).eval()
-        self.features_, self.schema_ = features, str(schema)
+        self.features_ = features
         self._trained = None
         return self
 
@@ -155,29 +151,6 @@ class AnomalE:
             msg = "'anomal-e' is used before fit."
             raise NotFittedError(msg, do="Call fit, or load a bundle.")
         return self.sage_
-
-    def _require_same(self, windows: WindowGraphs) -> None:
-        _require_hosts(windows)
-        if windows.schema != self.schema_:
-            msg = f"'anomal-e' was trained on '{self.schema_}' windows, not '{windows.schema}'."
-            raise ContractError(msg, do="Build windows as in training.")
-        if windows.feature_names != self.features_:
-            missing = [n for n in self.features_ if n not in windows.feature_names]
-            new = [n for n in windows.feature_names if n not in self.features_]
-            msg = "The windows have other features than 'anomal-e' was trained on."
-            where = f"Missing: {', '.join(missing) or 'none'}. New: {', '.join(new) or 'none'}."
-            raise ContractError(msg, where=where, do="Pass the same features in the same order.")
-
-
-def _not_ours() -> BundleError:
-    msg = "This is not a state of encoder 'anomal-e' with these settings."
-    return BundleError(msg, do="Fit the pipeline again and save a new bundle.")
-
-
-def _require_hosts(windows: WindowGraphs) -> None:
-    if not windows.has_nodes:
-        msg = f"'anomal-e' needs windows with hosts; these are '{windows.schema}'."
-        raise ContractError(msg, do='Set graph.builder = "flow-host".')
 
 
 def _with_own(

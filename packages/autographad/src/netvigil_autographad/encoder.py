@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from netvigil.contracts import EncodedFlows, WindowGraphs, WindowStream, require_reiterable
-from netvigil.errors import BundleError, ContractError, NotFittedError
+from netvigil.errors import ContractError, NotFittedError
 from netvigil.protocols import State, Watch
 from netvigil.torch.batches import runs
 from netvigil.torch.device import device_name, resolve_device
+from netvigil.torch.fitted import not_a_state_of, require_features, require_hosts
 from netvigil.torch.generators import build, generator
 from netvigil.torch.graphs import GraphBatch
 from netvigil.torch.training import Trained, fit_network
@@ -64,9 +65,7 @@ class AutoGraphAD:
     @property
     def validation_loss_(self) -> float:
         """The best loss on the windows held out; infinite where none could be."""
-        if self.trained_ is None or self.trained_.monitored != "validation":
-            return float("inf")
-        return self.trained_.best_loss
+        return float("inf") if self.trained_ is None else self.trained_.validation_loss
 
     @property
     def accelerator(self) -> str | None:
@@ -108,7 +107,8 @@ class AutoGraphAD:
     def encode(self, windows: WindowGraphs) -> EncodedFlows:
         """Give each flow its three terms, from the clean graph."""
         network, device = self._network(), self._device()
-        _require(windows, self.features_)
+        require_hosts(windows, encoder=NAME)
+        require_features(windows, self.features_, encoder=NAME)
         points = None if self.points_ is None else self.points_.to(device)
         found = {name: np.empty(len(windows.flow_id), np.float32) for name in TERMS}
         blocks = list(runs(windows, BLOCK))
@@ -140,7 +140,7 @@ class AutoGraphAD:
         """Take over weights, points and the names of the features."""
         names = state.values.get("features")
         if not names or state.values.get("schema") != SCHEMA:
-            raise _not_ours()
+            raise not_a_state_of(NAME)
         with torch.device("meta"):
             network = Network(len(names), self.config)
         arrays = {k: torch.tensor(v) for k, v in state.arrays.items()}
@@ -149,11 +149,11 @@ class AutoGraphAD:
         try:
             network.load_state_dict(arrays, assign=True)
         except RuntimeError as error:
-            raise _not_ours() from error
+            raise not_a_state_of(NAME) from error
         centre, spread = usual
         published = self.config.structure_score == "published"
         if (points is None) != (self.config.draws == 1) or (centre is None) != published:
-            raise _not_ours()
+            raise not_a_state_of(NAME)
         self.network_ = network.eval()
         self.features_, self.trained_ = tuple(names), None
         self.points_ = points
@@ -178,32 +178,13 @@ class AutoGraphAD:
 def _features(windows: WindowStream) -> tuple[str, ...]:
     """Return the names of the features of a stream of windows, which must have hosts."""
     for graphs in require_reiterable(windows):
-        _require(graphs, graphs.feature_names)
+        require_hosts(graphs, encoder=NAME)
         if not graphs.feature_names:
             msg = "Encoder 'autographad' has no feature to learn from."
             raise ContractError(msg, do="Check features.set and features.transforms.")
         return graphs.feature_names
     msg = "Encoder 'autographad' has no window to learn from."
     raise ContractError(msg, do="Check the split: the train part holds no flows.")
-
-
-def _require(windows: WindowGraphs, features: tuple[str, ...]) -> None:
-    """Refuse windows of another schema, or with other features than in training."""
-    if windows.schema != SCHEMA:
-        msg = f"Encoder 'autographad' needs windows of flows and hosts, not '{windows.schema}'."
-        raise ContractError(msg, do='Use [graph] builder = "flow-host".')
-    if windows.feature_names == features:
-        return
-    missing = [name for name in features if name not in windows.feature_names]
-    new = [name for name in windows.feature_names if name not in features]
-    found = [
-        f"{word}: {', '.join(names)}"
-        for word, names in (("Missing", missing), ("New", new))
-        if names
-    ]
-    msg = "These windows have other features than those that 'autographad' was trained on."
-    where = ". ".join(found) or "The same names, in another order"
-    raise ContractError(msg, where=f"{where}.", do="Prepare them with the pipeline of the bundle.")
 
 
 def _points(config: AutoGraphADConfig, seed: int) -> Tensor | None:
@@ -216,8 +197,3 @@ def _points(config: AutoGraphADConfig, seed: int) -> Tensor | None:
     half = (config.draws + 1) // 2
     drawn = torch.randn(half, 2, config.hidden, generator=generator(seed, POINTS))
     return torch.cat([drawn, -drawn])[: config.draws]
-
-
-def _not_ours() -> BundleError:
-    msg = "This is not a state of encoder 'autographad' with these settings."
-    return BundleError(msg, do="Fit the pipeline again and save a new bundle.")

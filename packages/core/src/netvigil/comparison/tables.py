@@ -22,7 +22,14 @@ from netvigil.comparison.figures import FIGURES, Figure, brief, cell
 from netvigil.comparison.marks import legend_of
 from netvigil.comparison.rows import Comparison, Ground, Line, Row
 from netvigil.evaluation import Spread, printable
-from netvigil.evaluation.table import ABSENT, MARKUP, PADDING
+from netvigil.evaluation.table import (
+    ABSENT,
+    PADDING,
+    csv_cell,
+    fill_lines,
+    markdown_cell,
+    markdown_row,
+)
 
 FIGURES_ONLY = re.compile(r"[0-9 .,±/\[\]–-]*")  # noqa: RUF001 - the sign for an absent figure
 """Numbers with deviation and interval make no markup, and stay readable in the text of a README."""
@@ -49,29 +56,30 @@ class Grid:
         ]
         widths = [max(map(cell_len, column)) + PADDING for column in columns]
         room = options.max_width - sum(widths[: self.fixed]) - 1
-        for group in _fill(widths, self.fixed, room):
+        for group in fill_lines(widths[self.fixed :], room):
+            places = (*range(self.fixed), *(self.fixed + place for place in group))
             table = Table()
-            for place in (*range(self.fixed), *group):
+            for place in places:
                 side: Literal["left", "right"] = "left" if place < self.fixed else "right"
                 table.add_column(columns[place][0], justify=side, no_wrap=True)
             for row, dim in enumerate(self.dim):
                 if row in self.breaks:
                     table.add_section()
-                cells = [columns[place][row + 1] for place in (*range(self.fixed), *group)]
+                cells = [columns[place][row + 1] for place in places]
                 table.add_row(*cells, style="dim" if dim else "")
             yield table
 
     def markdown(self) -> str:
         """Return the table for a README; baselines are in italics, methods in bold."""
         rule = ["---"] * self.fixed + ["---:"] * (len(self.header) - self.fixed)
-        lines = [_row([_markdown(name) for name in self.header]), _row(rule)]
+        lines = [markdown_row([_markdown(name) for name in self.header]), markdown_row(rule)]
         for row, dim in zip(self.rows, self.dim, strict=True):
             cells = [_markdown(c) for c in row]
             around = "*" if dim else "**"
             name = self.header.index("method")
             if cells[name]:
                 cells[name] = f"{around}{cells[name]}{around}"
-            lines.append(_row(cells))
+            lines.append(markdown_row(cells))
         return "\n".join(lines) + "\n"
 
 
@@ -147,7 +155,7 @@ def to_csv(comparison: Comparison, figures: Sequence[Figure] = ()) -> str:
     for number, row in enumerate(to_rows(comparison, figures)):
         if number == 0:
             writer.writerow(row)
-        writer.writerow([_csv(value) for value in row.values()])
+        writer.writerow([csv_cell(value) for value in row.values()])
     return out.getvalue()
 
 
@@ -207,32 +215,7 @@ def _rate(ground: Ground) -> str:
     return ABSENT if ground.prevalence is None else f"{ground.prevalence:.4f}"
 
 
-def _fill(widths: Sequence[int], fixed: int, room: int) -> list[list[int]]:
-    """Fill lines with the columns after the fixed ones; each line takes at least one."""
-    groups: list[list[int]] = [[]]
-    left = room
-    for place in range(fixed, len(widths)):
-        if groups[-1] and widths[place] > left:
-            groups.append([])
-            left = room
-        groups[-1].append(place)
-        left -= widths[place]
-    return groups
-
-
 def _markdown(text: str) -> str:
     if FIGURES_ONLY.fullmatch(text):
         return text
-    return "".join(f"&#{ord(c)};" if c in MARKUP else c for c in printable(text))
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _csv(value: object) -> object:
-    # A spreadsheet runs a text cell that begins like a formula; a quote in front makes it text.
-    if isinstance(value, str):
-        value = printable(value)
-        return f"'{value}" if value[:1] in {"=", "+", "-", "@"} else value
-    return value
+    return markdown_cell(text)

@@ -80,7 +80,7 @@ class ComparisonView:
         lines = [[line for cell in column for line in cell.split("\n")] for column in columns]
         widths = [max(map(cell_len, cells)) + PADDING for cells in lines]
         room = options.max_width - max(map(cell_len, ["method", *names])) - PADDING - 1
-        for group in _groups(widths, room):
+        for group in fill_lines(widths, room):
             table = Table()
             table.add_column("method", no_wrap=True)
             for place in group:
@@ -100,12 +100,12 @@ def to_rich(headline: Headline, *, title: str = "") -> ComparisonView:
 def to_markdown(headline: Headline) -> str:
     """Return the table for a README, with a caption line below it."""
     header = ["method", *_headers(headline)]
-    lines = [_markdown_row(header), _markdown_row(["---", *["---:"] * (len(header) - 1)])]
+    lines = [markdown_row(header), markdown_row(["---", *["---:"] * (len(header) - 1)])]
     for method in headline.methods:
-        name = _markdown(method.method)
+        name = markdown_cell(method.method)
         name = f"*{name}*" if method.kind == "baseline" else f"**{name}**"
-        lines.append(_markdown_row([name, *_cells(method)]))
-    return "\n".join([*lines, "", _markdown(_title(headline))]) + "\n"
+        lines.append(markdown_row([name, *_cells(method)]))
+    return "\n".join([*lines, "", markdown_cell(_title(headline))]) + "\n"
 
 
 def to_csv(headlines: Mapping[str, Headline]) -> str:
@@ -124,7 +124,7 @@ def to_csv(headlines: Mapping[str, Headline]) -> str:
         first = [row["run"], row["method"], row["kind"], len(row["seeds"])]
         first += [row["flows"], row["attacks"], row["prevalence"]]
         values = [row[name] for name in (*names, *plain)]
-        writer.writerow([_csv(value) for value in (*first, *values)])
+        writer.writerow([csv_cell(value) for value in (*first, *values)])
     return out.getvalue()
 
 
@@ -200,11 +200,11 @@ def receipt_lines(receipt: Receipt) -> list[tuple[str, str]]:
     return [(subject, printable(sentence)) for subject, sentence in lines]
 
 
-def _groups(widths: Sequence[int], room: int) -> list[list[int]]:
+def fill_lines(widths: Sequence[int], room: int) -> list[list[int]]:
     """Fill lines with column numbers from left to right; each line takes at least one.
 
     Example:
-        >>> _groups([4, 4, 4], 9)
+        >>> fill_lines([4, 4, 4], 9)
         [[0, 1], [2]]
     """
     groups: list[list[int]] = [[]]
@@ -291,16 +291,18 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def _markdown(text: str) -> str:
+def markdown_cell(text: str) -> str:
+    """Escape what Markdown or a terminal would obey."""
     return "".join(f"&#{ord(c)};" if c in MARKUP else c for c in printable(text))
 
 
-def _markdown_row(cells: Sequence[str]) -> str:
+def markdown_row(cells: Sequence[str]) -> str:
+    """Join cells that are escaped already."""
     return f"| {' | '.join(cells)} |"
 
 
-def _csv(value: object) -> object:
-    # A spreadsheet runs a text cell that begins like a formula; a quote in front makes it text.
+def csv_cell(value: object) -> object:
+    """Put a quote before text that begins like a formula, which a spreadsheet would run."""
     if isinstance(value, str):
         value = printable(value)
         return f"'{value}" if value[:1] in {"=", "+", "-", "@"} else value

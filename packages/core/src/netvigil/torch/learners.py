@@ -80,3 +80,8 @@ class Trained:
     history: list[dict[str, Any]]
     device: torch.device
     batch_flows: int
+
+    @property
+    def validation_loss(self) -> float:
+        """The best loss on the windows held out; infinite where none were."""
+        return self.best_loss if self.monitored == "validation" else float("inf")
