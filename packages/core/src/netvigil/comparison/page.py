@@ -1,25 +1,18 @@
-"""One offline HTML file of a comparison: nothing is fetched, and nothing in it is obeyed.
-
-Every text is escaped; the page's policy allows no script but its own, by digest.
-"""
+"""One offline HTML file of a comparison; `netvigil.report.pages` says what makes it harmless."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
-
-import jinja2
 
 from netvigil.comparison.figures import LONG, WIDE, Figure, cell, chosen
 from netvigil.comparison.marks import LEGEND, legend_of
 from netvigil.comparison.rows import Comparison, Row
 from netvigil.comparison.tables import caption, run_words
-from netvigil.evaluation import Spread, printable, receipt_lines
+from netvigil.evaluation import Spread, receipt_lines
 from netvigil.evaluation.table import ABSENT
+from netvigil.report.pages import render
 
 WIDTH = 120
 """The picture's length in its own units: a score of 0 at the left end, 1 at the right."""
@@ -45,32 +38,24 @@ def to_html(
     """Return the whole page: methods by data, all figures, and each run's receipt, folded."""
     wide = wide if wide is not None else chosen(None, WIDE)
     long = long if long is not None else chosen(None, LONG)
-    page = _environment().get_template("page.html")
-    script = _asset("page.js")
-    return page.render(
+    return render(
+        "page.html",
+        __package__ or "",
+        scripts=("sort.js", "page.js"),
         comparison=comparison,
         legend=legend_of(row.marks for row in comparison.rows),
         meanings=LEGEND,
         wide=wide,
         long=long,
         caption=caption(wide, wide=True),
-        style=_asset("page.css"),
-        script=script,
-        script_digest=_digest(script),
         lines=comparison.lines(),
         rows=[_cells(row, long) for row in comparison.rows],
         receipts=[(run.name, receipt_lines(run.receipt)) for run in comparison.runs],
-        plain=plain,
         picture=picture,
         parts=parts,
         run_words=run_words,
         width=WIDTH,
     )
-
-
-def plain(value: object) -> str:
-    """Return text without control characters; Jinja escapes it."""
-    return printable(str(value))
 
 
 def picture(row: Row) -> Picture | None:
@@ -105,21 +90,3 @@ def parts(figures: Sequence[Figure], row: Row) -> Iterator[tuple[str, str]]:
 
 def _cells(row: Row, figures: Sequence[Figure]) -> tuple[Row, list[tuple[Any, str]]]:
     return row, [(figure.mean(row.method), cell(figure, row.method)) for figure in figures]
-
-
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-
-
-def _asset(name: str) -> str:
-    return resources.files(__package__ or "").joinpath(name).read_text("utf-8")
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
