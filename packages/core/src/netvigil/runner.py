@@ -22,6 +22,8 @@ from netvigil.config import Experiment
 from netvigil.contracts import AlertTable, ReadReport, ScoreTable
 from netvigil.errors import BundleError, RunError
 from netvigil.evaluation import Receipt
+from netvigil.evidence import FOLDER, Evidence
+from netvigil.evidence.collect import collect
 from netvigil.judge import judge, write_receipt
 from netvigil.learn import fit_pipeline, run_rules, run_seed
 from netvigil.outputs import ScoreFile, alerts_of, require_order, score_store
@@ -93,7 +95,9 @@ def run(
     phases.log = folder.partial / "log.jsonl"
     prepared = prepare(experiment, assembly, plugins, work=folder.work, phases=phases)
     results = list(_all_seeds(prepared, folder, phases))
-    _write_scores_and_alerts(prepared, _own(results), folder, plugins)
+    pipeline = _write_scores_and_alerts(prepared, _own(results), folder, plugins)
+    with phases.phase("gather evidence"):
+        _write_evidence(collect(prepared, results, pipeline), folder)
     with phases.phase("evaluate"):
         receipt = judge(prepared, results, phases, sha256=sha256)
     write_receipt(receipt, folder)
@@ -200,8 +204,11 @@ def _all_seeds(prepared: Prepared, folder: RunFolder, phases: Phases) -> Iterato
 
 def _write_scores_and_alerts(
     prepared: Prepared, own: MethodRun, folder: RunFolder, plugins: Plugins
-) -> None:
-    """Write the test part's scores and alerts: the own scorer with the first seed, as bundled."""
+) -> Pipeline:
+    """Write the test part's scores and alerts: the own scorer with the first seed, as bundled.
+
+    Returns the bundled pipeline, loaded.
+    """
     pipeline, made = load_bundle(folder.partial / "bundle", plugins)
     test = prepared.windows["test"].whole
     exporter: protocols.AlertExporter = prepared.assembly.exporter.make()
@@ -223,6 +230,14 @@ def _write_scores_and_alerts(
     exporter.export(alerts(), folder.work / names[1])
     for name in names:
         (folder.work / name).replace(folder.partial / name)
+    return pipeline
+
+
+def _write_evidence(evidence: Evidence, folder: RunFolder) -> None:
+    """Write what the report draws; the folder appears whole or not at all."""
+    evidence.save(fresh(folder.work / FOLDER))
+    shutil.rmtree(folder.partial / FOLDER, ignore_errors=True)
+    (folder.work / FOLDER).replace(folder.partial / FOLDER)
 
 
 def _own(results: list[SeedResults]) -> MethodRun:

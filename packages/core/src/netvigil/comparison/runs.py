@@ -20,11 +20,15 @@ PARTIAL = ".partial"
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run; `at` names its value on each axis where it is one of a suite."""
+    """One finished run; `at` names its value on each axis where it is one of a suite.
+
+    `folder` is where it lies.
+    """
 
     name: str
     receipt: Receipt
     at: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = Path()
 
 
 def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
@@ -103,7 +107,7 @@ def _placed(
 def _read(folder: Path, name: str, at: Mapping[str, str] | None = None) -> Run:
     path = folder / RECEIPT
     try:
-        return Run(name, Receipt.from_json(path.read_bytes()), at or {})
+        return Run(name, Receipt.from_json(path.read_bytes()), at or {}, folder)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in first["loc"]) or "the document"
