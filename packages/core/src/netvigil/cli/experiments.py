@@ -11,6 +11,7 @@ from netvigil.cli.shared import EXISTING, as_json, options_option, phases, print
 
 if TYPE_CHECKING:
     from netvigil.evaluation import Evaluation, Receipt
+    from netvigil.phases import Phases
 
 RUNS = Path("netvigil-runs")
 
@@ -25,6 +26,9 @@ RUNS = Path("netvigil-runs")
     metavar="AXIS=VALUE",
     help="Of a suite, run these combinations; may be repeated, or hold several with commas.",
 )
+@click.option(
+    "--report/--no-report", "with_report", default=True, help="Draw report.html too (the default)."
+)
 @options_option
 @as_json
 def run(
@@ -34,12 +38,14 @@ def run(
     only: tuple[str, ...],
     *,
     resume: bool,
+    with_report: bool,
     as_json: bool,
 ) -> None:
     """Fit, score and judge the experiment FILE over all its seeds.
 
     The run folder holds config.toml, receipt.json, metrics.json, scores.parquet, alerts.jsonl,
-    log.jsonl and the bundle; it appears when all of it is whole.
+    log.jsonl, the bundle and the evidence for pictures; it appears when all of it is whole. Then
+    report.html is drawn into it.
 
     A FILE with a [suite] section stands for every combination of what it varies: each gets a run
     folder of its own, and all of them one comparison. Exit code 1: some of them failed.
@@ -63,11 +69,15 @@ def run(
     receipt = runner.run(
         experiment, load_plugins(), base=file.parent, out=out, phases=watch, resume=resume
     )
+    page = draw(out, watch) if with_report else None
     if as_json:
-        print_json({"run": str(out), "receipt": receipt.model_dump(mode="json")})
+        values = {"run": str(out), "report": None if page is None else str(page)}
+        print_json(values | {"receipt": receipt.model_dump(mode="json")})
     else:
         show(receipt)
         click.echo(f"\nRun folder: {out}")
+        if page is not None:
+            click.echo(f"Report: {page}")
         click.echo(f"Next: netvigil detect {out}/bundle OTHER-SOURCE")
 
 
@@ -154,6 +164,16 @@ def evaluate(
         print_json(result.model_dump(mode="json"))
     else:
         show_evaluation(result)
+
+
+def draw(out: Path, watch: Phases) -> Path:
+    """Draw a finished run's page and return where it lies."""
+    from netvigil.report.runs import open_runs
+    from netvigil.report.write import NAME, write_page
+
+    found, notes = open_runs([out])
+    write_page(found, out / NAME, notes=notes, phases=watch)
+    return out / NAME
 
 
 def show(receipt: Receipt) -> None:

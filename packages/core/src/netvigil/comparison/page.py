@@ -41,21 +41,29 @@ def to_html(
     return render(
         "page.html",
         __package__ or "",
-        scripts=("sort.js", "page.js"),
+        scripts=("sort.js", "filter.js"),
         comparison=comparison,
         legend=legend_of(row.marks for row in comparison.rows),
-        meanings=LEGEND,
         wide=wide,
-        long=long,
         caption=caption(wide, wide=True),
         lines=comparison.lines(),
-        rows=[_cells(row, long) for row in comparison.rows],
         receipts=[(run.name, receipt_lines(run.receipt)) for run in comparison.runs],
-        picture=picture,
         parts=parts,
-        run_words=run_words,
-        width=WIDTH,
+        **table_values(comparison.rows, long),
     )
+
+
+def table_values(rows: Sequence[Row], figures: Sequence[Figure]) -> dict[str, Any]:
+    """Return what `figures.html`, the sortable table of all figures, is filled with."""
+    return {
+        "rows": [_cells(row, figures) for row in rows],
+        "long": figures,
+        "meanings": LEGEND,
+        "picture": picture,
+        "run_words": run_words,
+        "width": WIDTH,
+        "single": len({run.name for row in rows for run in row.runs}) == 1,
+    }
 
 
 def picture(row: Row) -> Picture | None:

@@ -6,6 +6,7 @@ Scores meet labels here as they do in `evaluation`: to sum both up, never to cho
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -180,6 +181,7 @@ def _facts(
     seed: int,
 ) -> Facts:
     return Facts(
+        written=datetime.now(UTC).isoformat(timespec="seconds"),
         method=own.method,
         seed=seed,
         cut=own.cut,

@@ -105,11 +105,12 @@ encoder emits none of its own.
 
 
 class Facts(BaseModel):
-    """What the tables are about, and how much of it they show."""
+    """What the tables are about, and how much of it they show; `written` is ISO 8601, UTC."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     schema_version: Literal["netvigil.evidence/1"] = "netvigil.evidence/1"
+    written: str
     method: str
     seed: int
     cut: float

@@ -47,6 +47,23 @@ def timeline(run: ReportedRun) -> Figure:
     return made
 
 
+def extent(run: ReportedRun, made: Figure) -> dict[str, float]:
+    """Return where the time axis of a drawn `timeline` lies: shares of its width, and its ends.
+
+    The ends are microseconds since 1970 UTC, or rows; a page finds the bin under the pointer by it.
+    """
+    axes = made.axes[0]
+    place, (begin, end) = axes.get_position(), axes.get_xlim()
+    unit = 86_400e6 if run.facts.clock else 1.0  # Matplotlib counts days
+    return {
+        "left": float(place.x0),
+        "right": float(place.x1),
+        "top": float(1 - place.y1),
+        "from": float(begin * unit),
+        "to": float(end * unit),
+    }
+
+
 def _scores(axes: Axes, run: ReportedRun, table: pd.DataFrame, x: Any) -> None:
     axes.fill_between(
         x,

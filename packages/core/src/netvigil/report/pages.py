@@ -25,11 +25,14 @@ def asset(name: str, package: str = _HERE) -> str:
     return resources.files(package).joinpath(name).read_text("utf-8")
 
 
-def render(template: str, package: str, *, scripts: tuple[str, ...] = (), **values: Any) -> str:
+def render(
+    template: str, package: str, *, scripts: tuple[str, ...] = (), style: str = "", **values: Any
+) -> str:
     """Fill a template of a package.
 
     It finds `plain` (text without control characters), `data` (values for a script), `style` (the
-    common sheet), `scripts` (what it must embed) and `policy` (what its head must declare).
+    common sheet and the package's own), `scripts` (what it must embed) and `policy` (what its head
+    must declare).
     """
 
     def load(name: str) -> str | None:
@@ -47,10 +50,11 @@ def render(template: str, package: str, *, scripts: tuple[str, ...] = (), **valu
         undefined=jinja2.StrictUndefined,
     )
     texts = [str(load(name)) for name in scripts]
+    sheet = asset("base.css") + (str(load(style)) if style else "")
     return environment.get_template(template).render(
         plain=plain,
         data=data,
-        style=Markup(asset("base.css")),  # noqa: S704 - our own file
+        style=Markup(sheet),  # noqa: S704 - our own files
         scripts=[Markup(text) for text in texts],  # noqa: S704 - our own files
         policy=Markup(policy(texts)),  # noqa: S704 - our own words and digests
         **values,

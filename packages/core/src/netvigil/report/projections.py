@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from netvigil.evidence.tables import BENIGN, UNKNOWN
 from netvigil.report.runs import ReportedRun
@@ -76,7 +77,9 @@ def _projected(
         learning_rate="auto",
         random_state=0,
     )
-    return _scaled(np.asarray(made.fit_transform(components), np.float64))
+    # One thread: for so few points the threads of a busy machine only wait for one another.
+    with threadpool_limits(1):
+        return _scaled(np.asarray(made.fit_transform(components), np.float64))
 
 
 def _scaled(x: NDArray[np.float64]) -> NDArray[np.float64]:
