@@ -106,7 +106,7 @@ def test_detect_repeats_run_bit_for_bit(data: Path, tmp_path: Path) -> None:
         scorer={"name": "iforest"},
         graph={"builder": "flow-host"},
     )
-    netvigil("run", file, "--out", tmp_path / "run")
+    netvigil("run", "--no-report", file, "--out", tmp_path / "run")
     netvigil("fit", file, "--out", tmp_path / "bundle")
     ran = scores(tmp_path / "run" / "scores.parquet")
     for bundle in (tmp_path / "run" / "bundle", tmp_path / "bundle"):
@@ -134,7 +134,7 @@ def test_random_labels_change_no_score(data: Path, tmp_path: Path) -> None:
     found = []
     for name in ("true", "random"):
         file = experiment(tmp_path / f"{name}.toml", f"{name}.csv", scorer={"name": "cblof"})
-        netvigil("run", file, "--out", tmp_path / name)
+        netvigil("run", "--no-report", file, "--out", tmp_path / name)
         found.append(scores(tmp_path / name / "scores.parquet"))
     assert found[0] == found[1]
 
@@ -169,13 +169,13 @@ def test_a_source_without_addresses_is_tabular_only(data: Path, tmp_path: Path) 
         split=split,
         graph={"builder": "flow-host", "window_flows": 100},
     )
-    refused = netvigil("run", graph, "--out", tmp_path / "graph", code=2)
+    refused = netvigil("run", "--no-report", graph, "--out", tmp_path / "graph", code=2)
     assert "address" in refused
     assert not (tmp_path / "graph").exists()
     timed = experiment(tmp_path / "timed.toml", "partition.csv")
-    assert "no clock" in netvigil("run", timed, "--out", tmp_path / "timed", code=2)
+    assert "no clock" in netvigil("run", "--no-report", timed, "--out", tmp_path / "timed", code=2)
     table = experiment(tmp_path / "table.toml", "partition.csv", split=split)
-    netvigil("run", table, "--out", tmp_path / "table")
+    netvigil("run", "--no-report", table, "--out", tmp_path / "table")
     receipt = json.loads((tmp_path / "table" / "receipt.json").read_text())
     assert receipt["data"][0]["time_basis"] == "row-order"
 
@@ -192,7 +192,7 @@ def test_a_source_without_addresses_is_tabular_only(data: Path, tmp_path: Path) 
 def test_every_kind_of_log_runs(data: Path, tmp_path: Path, source: str) -> None:
     split = {"axis": "flows", "train": 0.45, "calibrate": 0.1}
     file = experiment(tmp_path / "e.toml", data / source, split=split, train={"drop_attacks": True})
-    netvigil("run", file, "--out", tmp_path / "run")
+    netvigil("run", "--no-report", file, "--out", tmp_path / "run")
     receipt = json.loads((tmp_path / "run" / "receipt.json").read_text())
     assert receipt["train_attack_share"] == 0
     methods = {m["method"] for m in receipt["evaluation"]["headline"]["methods"]}
@@ -204,9 +204,9 @@ def test_ctrl_c_leaves_nothing_half_written_and_resume_ends_equal(
 ) -> None:
     seeds = {"seeds": [0, 1, 2, 3, 4, 5]}
     file = experiment(tmp_path / "e.toml", data / UNSW, scorer={"name": "iforest"}, run=seeds)
-    netvigil("run", file, "--out", tmp_path / "whole")
+    netvigil("run", "--no-report", file, "--out", tmp_path / "whole")
     started = subprocess.Popen(
-        [*NETVIGIL, "run", str(file), "--out", str(tmp_path / "cut")],
+        [*NETVIGIL, "run", "--no-report", str(file), "--out", str(tmp_path / "cut")],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -220,7 +220,7 @@ def test_ctrl_c_leaves_nothing_half_written_and_resume_ends_equal(
     assert started.returncode == 1
     assert "Traceback" not in said
     assert not (tmp_path / "cut").exists()
-    netvigil("run", file, "--out", tmp_path / "cut", "--resume")
+    netvigil("run", "--no-report", file, "--out", tmp_path / "cut", "--resume")
     whole, cut = (
         json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "cut")
     )

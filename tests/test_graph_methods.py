@@ -72,7 +72,7 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
     def find(method: str) -> Path:
         if method not in folders:
             folder = tmp_path_factory.mktemp(method)
-            netvigil("run", write(folder, method, data / UNSW), "--out", folder / "run")
+            netvigil("run", "--no-report", write(folder, method, data / UNSW), "--out", folder / "run")
             folders[method] = folder / "run"
         return folders[method]
 
@@ -123,7 +123,7 @@ def test_labels_reach_neither_weights_nor_scores(
 ) -> None:
     folder = finished(method)
     source = randomly_labelled(data / UNSW, tmp_path / "random.csv", seed=3)
-    netvigil("run", write(tmp_path, method, source), "--out", tmp_path / "run")
+    netvigil("run", "--no-report", write(tmp_path, method, source), "--out", tmp_path / "run")
     weights = fitted_files(folder / "bundle")
     assert "encoder.safetensors" in weights
     assert fitted_files(tmp_path / "run" / "bundle") == weights
@@ -136,7 +136,7 @@ def test_dropping_attacks_uses_labels_and_says_so(
     method: str, data: Path, finished: Callable[[str], Path], tmp_path: Path
 ) -> None:
     file = write(tmp_path, method, data / UNSW, train={"drop_attacks": True}, run={"seeds": [0]})
-    netvigil("run", file, "--out", tmp_path / "run")
+    netvigil("run", "--no-report", file, "--out", tmp_path / "run")
     receipt = read_json(tmp_path / "run" / "receipt.json")
     assert receipt["labels"]["train_filter"]
     assert receipt["train_attack_share"] == 0
@@ -153,7 +153,7 @@ def test_other_kinds_of_logs(method: str, source: str, data: Path, tmp_path: Pat
     encoder = {"epochs": 2}
     one = {"seeds": [0]}
     file = write(tmp_path, method, data / source, split=split, encoder=encoder, run=one)
-    netvigil("run", file, "--out", tmp_path / "run")
+    netvigil("run", "--no-report", file, "--out", tmp_path / "run")
     receipt = read_json(tmp_path / "run" / "receipt.json")
     found = scores(tmp_path / "run" / "scores.parquet")
     assert len(found) == receipt["split"]["parts"]["test"]["flows"]
@@ -198,7 +198,7 @@ def test_killed_in_training_and_resumed_ends_equal(
             load_experiment(file), load_plugins(), base=tmp_path, out=out, phases=Phases(kill)
         )
     assert not out.exists()
-    netvigil("run", file, "--out", out, "--resume")
+    netvigil("run", "--no-report", file, "--out", out, "--resume")
     (resumed,) = [line for line in log(out) if line.get("event") == "resumed"]
     assert resumed["seed"] == nth - 1
     assert 0 < resumed["epoch"] < 8
@@ -231,7 +231,7 @@ def test_a_preset_is_in_force_and_written_down(method: str, data: Path, tmp_path
         "evaluate": {"resamples": 10, "baselines": [], "also": []},
     }
     file = experiment(tmp_path / "e.toml", data / UNSW, **sections)
-    netvigil("run", file, "--out", tmp_path / "run")
+    netvigil("run", "--no-report", file, "--out", tmp_path / "run")
     config = read_json(tmp_path / "run" / "receipt.json")["config"]
     network, scorer = PRESETS[method]
     assert config["encoder"]["preset"] == "published-3.4"
@@ -244,7 +244,7 @@ def test_a_preset_is_in_force_and_written_down(method: str, data: Path, tmp_path
         == (config["encoder"])
     )
     again = ("--set", f"flows.source={data / UNSW}", "--out", tmp_path / "again")
-    netvigil("run", tmp_path / "run" / "config.toml", *again)
+    netvigil("run", "--no-report", tmp_path / "run" / "config.toml", *again)
     assert scores(tmp_path / "again/scores.parquet") == scores(tmp_path / "run/scores.parquet")
 
 
@@ -252,7 +252,7 @@ def test_parity_is_said_in_capitals(data: Path, tmp_path: Path) -> None:
     quick = {"name": "anomal-e", "epochs": 2, "device": "cpu"}
     official = {"encoder": quick, "split": {}, "run": {"seeds": [0], "parity": True}}
     file = experiment(tmp_path / "e.toml", data / UNSW, **official)
-    said = netvigil("run", file, "--out", tmp_path / "run")
+    said = netvigil("run", "--no-report", file, "--out", tmp_path / "run")
     (line,) = [line for line in said.splitlines() if line.startswith("PARITY")]
     for words in ("RANDOM STRATIFIED SPLIT", "LABEL-FITTED TARGET ENCODING", "EDGES DOUBLED"):
         assert words in line
@@ -274,7 +274,7 @@ def test_what_reads_labels_is_refused_without_parity(
     sections: dict[str, Any], tmp_path: Path
 ) -> None:
     file = write(tmp_path, "anomal-e", "absent.csv", **sections)
-    said = netvigil("run", file, "--out", tmp_path / "run", code=2)
+    said = netvigil("run", "--no-report", file, "--out", tmp_path / "run", code=2)
     assert "reads labels" in said
     assert "run.parity = true" in said
 
@@ -298,7 +298,7 @@ def test_what_cannot_work_is_refused_before_anything_is_read(
     method: str, sections: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
     file = write(tmp_path, method, "absent.csv", **sections)
-    said = netvigil("run", file, "--out", tmp_path / "run", code=2)
+    said = netvigil("run", "--no-report", file, "--out", tmp_path / "run", code=2)
     assert words in " ".join(said.split())
     assert not list(tmp_path.glob("run*"))
 
@@ -309,7 +309,7 @@ def test_a_gpu_that_is_not_there(method: str, data: Path, tmp_path: Path) -> Non
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     file = write(tmp_path, method, data / IOT, encoder={"device": "cuda"})
-    said = netvigil("run", file, "--out", tmp_path / "run", code=2)
+    said = netvigil("run", "--no-report", file, "--out", tmp_path / "run", code=2)
     assert "'cuda' is asked for" in said
     assert 'device = "auto"' in said
     assert not (tmp_path / "run").exists()
@@ -395,7 +395,7 @@ def test_a_search_is_resumed_and_its_best_file_runs(
     assert (found["trials"], found["failed"]) == (4, 0)
     assert not found["reads_test_part"]
     assert found["reads_labels"] == labels
-    netvigil("run", cut / "best.toml", "--out", tmp_path / "run")
+    netvigil("run", "--no-report", cut / "best.toml", "--out", tmp_path / "run")
     receipt = Receipt.from_json((tmp_path / "run" / "receipt.json").read_bytes())
     assert receipt.labels.tuning == labels
     assert objective in dict(receipt_lines(receipt))["settings chosen by"]
@@ -410,7 +410,7 @@ def test_the_published_regimes_run_by_one_command(data: Path, root: Path, tmp_pa
     source = f"--set=flows.source={data / UNSW}"
     suite = root / "packages" / "autographad" / "experiments" / "regimes.toml"
     chosen = ("--only", "regime=3.4,method=autographad,method=anomal-e")
-    netvigil("run", suite, "--out", tmp_path / "all", *chosen, source, *settings)
+    netvigil("run", "--no-report", suite, "--out", tmp_path / "all", *chosen, source, *settings)
     receipts = [read_json(path) for path in (tmp_path / "all").glob("*/*/receipt.json")]
     encoders = {receipt["config"]["encoder"]["name"]: receipt for receipt in receipts}
     assert encoders.keys() == {"autographad", "anomal-e"}

@@ -132,6 +132,7 @@ class TestRunFolder:
             "alerts.jsonl",
             "bundle",
             "config.toml",
+            "evidence",
             "log.jsonl",
             "metrics.json",
             "receipt.json",

@@ -19,7 +19,7 @@ from netvigil.contracts import ScoreTable
 from netvigil.errors import RunError
 from netvigil.phases import Phases
 from netvigil.plugins import Plugins
-from netvigil.protocols import Watch
+from netvigil.protocols import State, Watch
 
 from . import fakes
 
@@ -79,6 +79,14 @@ class Learner(fakes.Sigma):
         rows = windows.flow_id % len(self.noise_)
         moved = encoded.embedding + self.noise_[rows][:, None].astype(np.float32)
         return type(encoded)(encoded.flow_id, encoded.window_start, moved, terms=encoded.terms)
+
+    def get_state(self) -> State:
+        state = super().get_state()
+        return State(arrays={**state.arrays, "noise": self.noise_}, values=state.values)
+
+    def set_state(self, state: State) -> Any:
+        self.noise_ = state.arrays["noise"]
+        return super().set_state(state)
 
 
 class JitterConfig(parts.PartConfig):

@@ -102,6 +102,7 @@ def run(
         receipt = judge(prepared, results, phases, sha256=sha256)
     write_receipt(receipt, folder)
     folder.finish()
+    phases.log = None  # the log lies in a folder of another name now, and it is whole
     return receipt
 
 
