@@ -10,6 +10,8 @@ Three forms are read: the log of the Westermo network traffic data set (`[epoch 
     addresses = ["198.18.134.99"]     # flows with either endpoint among these
     source = "198.18.134.99"          # or flows between these two, in either direction
     target = "198.18.134.6"
+    port = 22                         # the target's, where the pair also talks about other things
+    protocol = "tcp"
 
 A CSV has the same columns; several addresses are separated by spaces or semicolons.
 """
@@ -26,10 +28,11 @@ from typing import Any
 import polars as pl
 
 from netvigil.errors import SourceError
-from netvigil_flowprep.labellers.cells import texts, times_us
+from netvigil_flowprep.labellers.cells import integers, protocols, texts, times_us
 from netvigil_flowprep.labellers.truth import category_names
 
-COLUMNS = ("start", "end", "category", "addresses", "source", "target")
+COLUMNS = ("start", "end", "category", "addresses", "source", "target", "port", "protocol")
+_TYPES = {"addresses": pl.List(pl.String), "port": pl.Int64(), "protocol": pl.Int64()}
 _LINE = re.compile(r"^\[(?P<epoch>\d+(?:\.\d+)?) -- [^\]]*\] \[(?P<tag>[A-Z0-9-]+)\]")
 _TAG = re.compile(r"^(?P<kind>BAD|GOOD)-(?P<category>.+)-(?P<edge>START|END)$")
 
@@ -40,7 +43,7 @@ class Events:
 
     Shapes:
         frame: [events] with `start_us`, `end_us` Int64, `category` String, `addresses`
-            List(String), `source` and `target` String
+            List(String), `source` and `target` String, `port` and `protocol` Int64
         covered_us: first and last moment that the file speaks about, or None where it only lists
         events
         dialect: "westermo", "csv" or "toml"
@@ -118,6 +121,7 @@ def _from_csv(text: str, path: Path) -> pl.DataFrame:
     table = table.rename({name: name.strip().lower() for name in table.columns})
     columns = {name: texts(table[name]) for name in COLUMNS if name in table.columns}
     times = {f"{n}_us": times_us(columns.pop(n), where=str(path)) for n in ("start", "end")}
+    columns |= _numbers(columns, path)
     if "addresses" in columns:
         listed = columns["addresses"].str.replace_all(r"[\s;|]+", " ").str.split(" ")
         columns["addresses"] = listed
@@ -136,7 +140,8 @@ def _from_toml(text: str, path: Path) -> pl.DataFrame:
         schema={n: pl.List(pl.String) if n == "addresses" else pl.String for n in COLUMNS},
     )
     times = {f"{n}_us": times_us(table[n], where=str(path)) for n in ("start", "end")}
-    return _complete(table.drop("start", "end").with_columns(**times))
+    numbers = _numbers({name: table[name] for name in table.columns}, path)
+    return _complete(table.drop("start", "end").with_columns(**times, **numbers))
 
 
 def _toml_event(event: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
@@ -148,11 +153,21 @@ def _toml_event(event: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any
         yield name, list(map(str, value)) if name == "addresses" else str(value)
 
 
+def _numbers(columns: Mapping[str, pl.Series], path: Path) -> dict[str, pl.Series]:
+    """Return ports and protocols as numbers, those of them that a file has."""
+    numbers = {}
+    if "port" in columns:
+        numbers["port"] = integers(columns["port"], where=str(path), highest=65_535)
+    if "protocol" in columns:
+        numbers["protocol"] = protocols(columns["protocol"], where=str(path))
+    return numbers
+
+
 def _complete(frame: pl.DataFrame) -> pl.DataFrame:
     """Add the columns that a file lacks, as nulls, and bring all into one order."""
     nulls = [None] * frame.height
     missing = [
-        pl.Series(name, nulls, dtype=pl.List(pl.String) if name == "addresses" else pl.String)
+        pl.Series(name, nulls, dtype=_TYPES.get(name, pl.String))
         for name in COLUMNS[2:]
         if name not in frame.columns
     ]
@@ -172,6 +187,9 @@ def _check(frame: pl.DataFrame, path: Path) -> None:
     backwards = (frame["end_us"] < frame["start_us"]).arg_true()
     if len(backwards):
         _refuse(f"Event {int(backwards[0]) + 1} ends before it starts.", str(path))
+    stray = (frame["port"].is_not_null() & frame["target"].is_null()).arg_true()
+    if len(stray):
+        _refuse(f"Event {int(stray[0]) + 1} has a port, but no target that it is of.", str(path))
 
 
 def _refuse(msg: str, where: str) -> None:

@@ -1,7 +1,8 @@
 """Labeller `events`: intervals with the addresses that caused them.
 
-A flow that overlaps an event and has one of its addresses as an endpoint is an attack of that
-event's category; every other flow within the time that the file covers is benign. Unknown are flows
+A flow that overlaps an event and has one of its addresses as an endpoint (or is between its source
+and its target, and of its port and protocol where it names them) is an attack of that event's
+category; every other flow within the time that the file covers is benign. Unknown are flows
 outside that time, flows during an event of which no address is known, and flows during any event
 that have no addresses themselves.
 """
@@ -108,7 +109,7 @@ def _rows(events: Events, config: EventsConfig) -> tuple[pl.DataFrame, NDArray[n
     if config.match == "any":
         frame = frame.with_columns(
             any_ip=nobody, src_ip=nobody, dst_ip=nobody, aimed=pl.lit(value=True)
-        )
+        ).drop("port", "protocol")
     else:
         listed = _addresses(events, config)
         pair = pl.col("source").is_not_null() | pl.col("target").is_not_null()
@@ -116,6 +117,7 @@ def _rows(events: Events, config: EventsConfig) -> tuple[pl.DataFrame, NDArray[n
             any_ip=pl.when(pair).then(None).otherwise(listed),
             src_ip=pl.col("source"),
             dst_ip=pl.col("target"),
+            dst_port=pl.col("port"),
         ).explode("any_ip")
         named = pl.any_horizontal(pl.col("any_ip", "src_ip", "dst_ip").is_not_null())
         frame = frame.with_columns(aimed=named | (config.without_address == "any"))
