@@ -181,8 +181,8 @@ class Evidence:
                 for name, schema in SCHEMAS.items()
             }
         except FileNotFoundError as error:
-            msg = "This run kept nothing for its pictures."
-            raise RunError(msg, where=f"{folder}: no {Path(error.filename).name}", do=do) from error
+            msg = "This run kept nothing for its pictures, or not all of it."
+            raise RunError(msg, where=f"{folder}: {error}", do=do) from error
         except (ValidationError, pa.ArrowException, OSError, ValueError) as error:
             msg = "What this run kept for its pictures is damaged, or of another version."
             raise RunError(msg, where=f"{folder}: {str(error).splitlines()[0]}", do=do) from error
@@ -198,5 +198,7 @@ def table(name: str, /, **columns: object) -> pa.Table:
         if isinstance(values, pa.ChunkedArray):
             values = values.combine_chunks()
         made = values if isinstance(values, pa.Array) else pa.array(values, from_pandas=False)
+        if column.type == _TEXT:  # each name once in its dictionary, whoever made it
+            made = made.cast(pa.string()).dictionary_encode()
         arrays.append(made if made.type == column.type else made.cast(column.type))
     return pa.table(arrays, schema=schema)
