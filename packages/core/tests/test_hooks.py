@@ -94,6 +94,11 @@ def test_hook_netvigil_executors():
     assert found.names(parts.Executor) == ["acme"]
 
 
+def test_hook_netvigil_samples():
+    found = load("netvigil_samples", made(parts.Sample))
+    assert found.sample("acme").name == "acme"
+
+
 def test_hook_netvigil_benchmarks():
     found = load("netvigil_benchmarks", made(parts.Benchmark, room="score"))
     assert found.get(parts.Benchmark, "acme").part.room == "score"

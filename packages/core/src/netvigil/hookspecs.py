@@ -103,6 +103,11 @@ def netvigil_executors() -> Iterator[parts.Executor]:
 
 
 @hookspec
+def netvigil_samples() -> Iterator[parts.Sample]:
+    """Small recorded data sets: `yield Sample(name="office", summary=..., make=Office)`."""
+
+
+@hookspec
 def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
     """A plugin's micro-benchmarks: `yield Benchmark(name="build-flow-host", room="build", ...)`."""
 
@@ -122,6 +127,7 @@ __all__ = [
     "netvigil_flow_transforms",
     "netvigil_generators",
     "netvigil_graph_builders",
+    "netvigil_samples",
     "netvigil_scorers",
     "netvigil_thresholds",
 ]

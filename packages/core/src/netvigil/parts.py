@@ -188,6 +188,13 @@ class Executor(Part[protocols.Executor]):
 
 
 @dataclass(frozen=True)
+class Sample(Part[protocols.Sample]):
+    """Yielded by `netvigil_samples`. `netvigil.samples.write_sample` writes one out."""
+
+    kind: ClassVar[str] = "sample"
+
+
+@dataclass(frozen=True)
 class Benchmark(Part[protocols.Benchmark]):
     """Yielded by `netvigil_benchmarks`. `room` is what it measures: read, transform, build, ..."""
 

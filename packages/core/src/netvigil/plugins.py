@@ -47,6 +47,7 @@ HOOKS: Mapping[str, type[parts.Part[Any]]] = {
     "netvigil_explainers": parts.Explainer,
     "netvigil_alert_exporters": parts.AlertExporter,
     "netvigil_executors": parts.Executor,
+    "netvigil_samples": parts.Sample,
     "netvigil_benchmarks": parts.Benchmark,
 }
 
@@ -160,6 +161,10 @@ class Plugins:
     def exporter(self, name: str) -> parts.AlertExporter:
         """Return the alert exporter of that name."""
         return self.get(parts.AlertExporter, name).part
+
+    def sample(self, name: str) -> parts.Sample:
+        """Return the sample of that name."""
+        return self.get(parts.Sample, name).part
 
     def _unknown(self, kind: type[P], name: str) -> UnknownPartError:
         installed = ", ".join(f"{r.part.name} ({r.provider})" for r in self.of(kind)) or "none"

@@ -293,6 +293,29 @@ class Executor(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class SampleFiles:
+    """Where the files of a sample are.
+
+    `flows` and `labels` are what `capture` and `events` become, for those who cannot read captures;
+    `readme` says how it was made.
+    """
+
+    capture: Path
+    events: Path
+    flows: Path
+    labels: Path
+    readme: Path
+
+
+class Sample(Protocol):
+    """A small recorded data set with its truth that comes inside a package."""
+
+    def write(self, folder: Path) -> SampleFiles:
+        """Write all files into this folder, which is empty."""
+        ...
+
+
 class Benchmark(Protocol):
     """A plugin's own micro-benchmark."""
 

@@ -1,13 +1,23 @@
-"""`netvigil data inspect`, `convert`, `label`, `join`, `audit`."""
+"""`netvigil data inspect`, `convert`, `label`, `join`, `audit`, `sample`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from netvigil.cli.shared import EXISTING, F, as_json, phases, print_facts, print_json, print_table
+from netvigil.cli.sample import sample
+from netvigil.cli.shared import (
+    EXISTING,
+    F,
+    as_json,
+    in_words,
+    phases,
+    print_facts,
+    print_json,
+    print_result,
+    print_table,
+)
 
 SOURCE = click.argument("source", type=EXISTING)
 
@@ -44,7 +54,10 @@ def labeller_options(function: F) -> F:
 
 @click.group()
 def data() -> None:
-    """Inspect, convert, label, join and audit flows."""
+    """Inspect, convert, label, join and audit flows; write a sample."""
+
+
+data.add_command(sample)
 
 
 @data.command(epilog="Example: netvigil data inspect capture.pcap")
@@ -64,7 +77,7 @@ def inspect(
         print_json(found)
         return
     columns, attacks = found.pop("columns"), found.pop("labels")
-    print_facts({name: _words(value) for name, value in found.items()})
+    print_facts({name: in_words(value) for name, value in found.items()})
     rows = [(c["name"], c["type"], f"{c['missing']:,}", c["use"]) for c in columns]
     print_table("", ("column", "type", "missing", "use"), rows)
     if attacks:
@@ -95,7 +108,7 @@ def convert(
     choice = dataset.labeller_choice(labeller, truth, label_settings)
     watch = phases(quiet=as_json)
     done = dataset.convert(source, to, watch, reader=reader, settings=settings, labeller=choice)
-    _report(done, as_json=as_json)
+    print_result(done, as_json=as_json)
 
 
 @data.command(
@@ -125,7 +138,7 @@ def label(
     watch = phases(quiet=as_json)
     with dataset.opened(source, reader, settings, watch) as opened:
         done = dataset.label(opened, choice, to, watch)
-    _report(done, as_json=as_json)
+    print_result(done, as_json=as_json)
 
 
 @data.command(epilog="Example: netvigil data join flows.parquet --timeout 60 --to joined.parquet")
@@ -151,7 +164,7 @@ def join(
     watch = phases(quiet=as_json)
     with dataset.opened(source, reader, settings, watch) as opened:
         done = dataset.join(opened, to, labels, watch, timeout_s=timeout_s)
-    _report(done, as_json=as_json)
+    print_result(done, as_json=as_json)
 
 
 @data.command(epilog="Example: netvigil data audit flows.csv --labeller inline")
@@ -182,18 +195,3 @@ def audit(
         print_json(found.to_json())
     else:
         Console().print(found)
-
-
-def _report(values: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(values)
-    else:
-        print_facts({name: _words(value) for name, value in values.items()})
-
-
-def _words(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {_words(v)}" for name, v in value.items()) or "none"
-    if isinstance(value, list | tuple):
-        return "; ".join(str(v) for v in value) or "none"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

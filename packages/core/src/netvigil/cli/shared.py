@@ -105,3 +105,20 @@ def print_facts(facts: Mapping[str, object] | Sequence[tuple[str, object]]) -> N
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         click.echo(f"{name:<{width}}  {printable(str(value))}")
+
+
+def print_result(values: Mapping[str, object], *, as_json: bool) -> None:
+    """Print what a command did, for machines or people."""
+    if as_json:
+        print_json(values)
+    else:
+        print_facts({name: in_words(value) for name, value in values.items()})
+
+
+def in_words(value: object) -> str:
+    """Return a value as people write it; nothing is "none"."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {in_words(v)}" for name, v in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return "; ".join(str(v) for v in value) or "none"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
