@@ -345,7 +345,10 @@ class TestMemory:
         assert not footprint(column([0.1, 0.25], pa.float64())).exact
 
     def test_texts_that_are_all_different_stay_texts(self):
-        assert footprint(column([f"C{i:017}" for i in range(300)], pa.string())).small == "Arrow string"
+        assert (
+            footprint(column([f"C{i:017}" for i in range(300)], pa.string())).small
+            == "Arrow string"
+        )
 
     def test_nothing_takes_nothing(self):
         rows = [footprint(column([None, None], pa.float32())), footprint(column([1], pa.int64()))]

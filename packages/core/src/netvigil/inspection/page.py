@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from netvigil.inspection import figures, words
 from netvigil.inspection.columns import Column
 from netvigil.inspection.histograms import Histogram
@@ -30,7 +28,7 @@ class Panel:
     """One distribution: its feature, its picture, the distance of benign flows and attacks."""
 
     column: Column
-    svg: Markup
+    svg: str
     distance: float | None
 
 
@@ -148,14 +146,14 @@ def _left_out(found: Inspection, columns: Mapping[str, Column]) -> list[str]:
     return [name for name in numeric_features(list(columns)) if name not in shown]
 
 
-def _heat_map(found: Inspection) -> Markup | None:
+def _heat_map(found: Inspection) -> str | None:
     if len(found.correlation.names) < 2:
         return None
     return _svg(figures.heat_map(found.correlation), "heat", "Rank correlation of all features")
 
 
-def _svg(made: Any, name: str, said: str) -> Markup:
-    return Markup(to_svg(made, name=name, words=said))  # noqa: S704 - escaped by `to_svg`
+def _svg(made: Any, name: str, said: str) -> str:
+    return to_svg(made, name=name, words=said)
 
 
 def _shades() -> list[tuple[str, float, str]]:
