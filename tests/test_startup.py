@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from netvigil.store import FlowStore
+from netvigil.testing.synthetic import stream
 
 HEAVY = {
     *("torch", "torch_geometric", "optuna", "pandas", "polars", "pyarrow", "sklearn", "scipy"),
@@ -38,10 +42,10 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert len(modules) <= HELP_MODULES
 
 
-@pytest.mark.parametrize("command", ["run", "tune", "compare"])
+@pytest.mark.parametrize("command", ["run", "tune", "compare", "data inspect"])
 def test_help_on_a_command_imports_nothing_heavy(command: str) -> None:
-    _, modules = _said_and_imported(command, "--help")
-    assert modules & HEAVY == set()
+    _, modules = _said_and_imported(*command.split(), "--help")
+    assert modules & (HEAVY | {"matplotlib"}) == set()
 
 
 def test_listing_plugins_imports_no_model_library() -> None:
@@ -50,3 +54,9 @@ def test_listing_plugins_imports_no_model_library() -> None:
     for package, encoder in (("autographad", "autographad"), ("anomale", "anomal-e")):
         assert f"netvigil_{package}.plugin" in modules
         assert encoder in said
+
+
+def test_inspecting_draws_nothing_unless_a_page_is_asked_for(tmp_path: Path) -> None:
+    FlowStore.write(stream(50, seed=0), tmp_path / "a.parquet")
+    _, modules = _said_and_imported("data", "inspect", str(tmp_path / "a.parquet"))
+    assert modules & {"matplotlib", "jinja2", "netvigil.inspection"} == set()

@@ -305,6 +305,38 @@ class TestForPeople:
         for words in ("tiny", "its header begins", "x_a", "src_ip", "flood", "benign", "300"):
             assert words in out
 
+    def test_inspect_writes_a_page(self, call, workplace):
+        page = workplace / "new" / "a.html"
+        code, out, _ = call("data", "inspect", "a.csv", "--html", page)
+        assert code == 0
+        assert str(page) in out
+        assert "flood" in out  # classes out of the source's own labels
+        page.write_text("old")
+        asked = ("--html", page, "--labeller", "inline", "--json")
+        found = json.loads(call("data", "inspect", "a.csv", *asked)[1])
+        assert found["page"] == str(page)
+        assert sum(found["labels"].values()) == 300
+        assert [path.name for path in page.parent.iterdir()] == ["a.html"]
+        text = page.read_text("utf-8")
+        assert "flood" in text
+        assert text.endswith("</html>")
+
+    def test_labels_in_a_source_that_cannot_be_used_leave_a_page(self, call, workplace):
+        fakes.write_csv(workplace / "a.csv", {**fakes.traffic(50), "label": [""] * 50})
+        assert call("data", "inspect", "a.csv", "--html", "a.html")[0] == 0
+        text = (workplace / "a.html").read_text("utf-8")
+        assert "Its labels could not be used." in text
+        code, _, err = call("data", "inspect", "a.csv", "--html", "b.html", "--labeller", "inline")
+        assert code == 1
+        assert "say nothing" in err
+        assert not (workplace / "b.html").exists()
+
+    @pytest.mark.parametrize("name", ["a.csv", "./a.csv", "a.labels.parquet"])
+    def test_a_page_takes_the_place_of_no_source(self, call, workplace, name):
+        before = (workplace / "a.csv").read_bytes()
+        assert call("data", "inspect", "a.csv", "--html", name)[0] == 2
+        assert (workplace / "a.csv").read_bytes() == before
+
     def test_converting_again_keeps_the_label_text(self, call, workplace):
         assert call("data", "convert", "a.csv", "--to", "w.parquet")[0] == 0
         assert call("data", "convert", "w.parquet", "--to", "v.parquet", "--format", "tiny")[0] == 0

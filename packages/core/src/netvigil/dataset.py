@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -81,12 +82,12 @@ def inspect(source: Opened, labels: Path | None) -> dict[str, Any]:
         "byte layer": store.info.bytes_layer,
         "direction": store.info.direction,
     }
-    if store.info.time_basis == "clock":
-        start, end = (store.column(name).cast("int64").to_numpy() for name in ("start", "end"))
-        found |= {"first start": iso(int(start[0])), "last start": iso(int(start[-1]))}
-        found["longest flow s"] = float((end - start).max() / 1e6)
-    found["hosts"] = _hosts(store)
-    found["columns"] = [_column(store, name) for name in store.schema.names]
+    seen = _survey(store)
+    if seen.first is not None and seen.last is not None:
+        found |= {"first start": iso(seen.first), "last start": iso(seen.last)}
+        found["longest flow s"] = seen.longest / 1e6
+    found["hosts"] = len(seen.hosts)
+    found["columns"] = [_column(field, seen.missing[field.name]) for field in store.schema]
     path = labels or labels_path(source.source)
     found["labels"] = _classes(read_labels(path), len(store)) if path.exists() else {}
     return found
@@ -145,7 +146,7 @@ def label(source: Opened, labeller: Choice, to: Path, phases: Phases) -> dict[st
         partial.replace(to)
     finally:
         partial.unlink(missing_ok=True)
-    return {"labels written": str(to), "labels": _counts(truth)}
+    return {"labels written": str(to), "labels": class_counts(truth)}
 
 
 def truth_of(source: Opened, labeller: Choice, phases: Phases) -> Truth:
@@ -198,30 +199,48 @@ def labels_path(source: Path) -> Path:
     return source.with_name(f"{source.name.split('.')[0]}.labels.parquet")
 
 
-def _hosts(store: FlowStore) -> int:
-    names: set[str] = set()
-    for flows in store.batches(columns=["src_ip", "dst_ip"]):
+@dataclass
+class _Survey:
+    """What one walk through the flows finds; times in microseconds."""
+
+    hosts: set[str] = field(default_factory=set)
+    missing: Counter[str] = field(default_factory=Counter)
+    first: int | None = None
+    last: int | None = None
+    longest: int = 0
+
+
+def _survey(store: FlowStore) -> _Survey:
+    seen = _Survey()
+    for flows in store.batches():
         for column in ("src_ip", "dst_ip"):
-            distinct = pc.unique(flows.table[column].combine_chunks().dictionary)
-            names.update(distinct.to_pylist())
-    return len(names)
+            # A dictionary may name hosts that no flow has.
+            seen.hosts.update(pc.unique(flows.table[column]).drop_null().to_pylist())
+        for name in flows.table.column_names:
+            seen.missing[name] += flows.table[name].null_count
+        if store.info.time_basis == "clock":
+            start, end = flows.start_us, flows.end_us
+            seen.first = int(start[0]) if seen.first is None else seen.first
+            seen.last = int(start[-1])
+            seen.longest = max(seen.longest, int((end - start).max()))
+    return seen
 
 
-def _column(store: FlowStore, name: str) -> dict[str, Any]:
-    column = store.column(name)
+def _column(column: pa.Field, missing: int) -> dict[str, Any]:
+    name, kind = column.name, str(column.type)
     why = shortcut(name)
     use = "feature" if name.startswith(("x_", "c_")) else ""
     if use and why:
         use = f"denied as a shortcut ({why})"
-    kind = str(column.type)
     if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type):
         kind = "text"
     elif pa.types.is_timestamp(column.type):
         kind = "time, UTC"
-    return {"name": name, "type": kind, "missing": column.null_count, "use": use}
+    return {"name": name, "type": kind, "missing": missing, "use": use}
 
 
-def _counts(truth: Truth) -> dict[str, int]:
+def class_counts(truth: Truth) -> dict[str, int]:
+    """Return how many flows each class has."""
     counts = {"benign": int((truth.state == BENIGN).sum())}
     attack, number = np.unique(truth.attack[truth.state == ATTACK], return_counts=True)
     counts |= {truth.names[a]: int(n) for a, n in zip(attack, number, strict=True)}

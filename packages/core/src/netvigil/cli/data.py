@@ -6,50 +6,18 @@ from pathlib import Path
 
 import click
 
+from netvigil.cli.inspection import inspect
 from netvigil.cli.sample import sample
 from netvigil.cli.shared import (
     EXISTING,
-    F,
+    SOURCE,
     as_json,
-    in_words,
+    labeller_options,
     phases,
-    print_facts,
     print_json,
     print_result,
-    print_table,
+    reader_options,
 )
-
-SOURCE = click.argument("source", type=EXISTING)
-
-
-def reader_options(function: F) -> F:
-    """Add `--format` and `--reader-set`, which every command that reads a source has."""
-    settings = click.option(
-        "--reader-set",
-        "settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="A setting of the reader, such as idle_timeout_s=60; may be repeated.",
-    )
-    chosen = click.option(
-        "--format", "reader", default="auto", show_default=True, help="Dialect; auto detects it."
-    )
-    return chosen(settings(function))
-
-
-def labeller_options(function: F) -> F:
-    """Add `--labeller`, `--truth` and `--labeller-set`."""
-    settings = click.option(
-        "--labeller-set",
-        "label_settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="A setting of the labeller, such as tolerance_s=1; may be repeated.",
-    )
-    truth = click.option("--truth", type=EXISTING, help="The labeller's file of truth.")
-    return click.option("--labeller", help="Who labels: inline, events, ground-truth, table.")(
-        truth(settings(function))
-    )
 
 
 @click.group()
@@ -60,29 +28,7 @@ def data() -> None:
 data.add_command(sample)
 
 
-@data.command(epilog="Example: netvigil data inspect capture.pcap")
-@SOURCE
-@reader_options
-@click.option("--labels", type=EXISTING, help="Label file. Default: SOURCE's .labels.parquet")
-@as_json
-def inspect(
-    source: Path, reader: str, settings: tuple[str, ...], labels: Path | None, *, as_json: bool
-) -> None:
-    """Say what SOURCE is: dialect and why, rows, times, hosts, columns, row accounting, labels."""
-    from netvigil import dataset
-
-    with dataset.opened(source, reader, settings, phases(quiet=as_json)) as opened:
-        found = dataset.inspect(opened, labels)
-    if as_json:
-        print_json(found)
-        return
-    columns, attacks = found.pop("columns"), found.pop("labels")
-    print_facts({name: in_words(value) for name, value in found.items()})
-    rows = [(c["name"], c["type"], f"{c['missing']:,}", c["use"]) for c in columns]
-    print_table("", ("column", "type", "missing", "use"), rows)
-    if attacks:
-        classes = [(name, f"{count:,}") for name, count in attacks.items()]
-        print_table("labels", ("class", "flows"), classes)
+data.add_command(inspect)
 
 
 @data.command(epilog="Example: netvigil data convert conn.log --to conn.parquet --labeller inline")

@@ -18,6 +18,37 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 EXISTING = click.Path(path_type=Path)
+SOURCE = click.argument("source", type=EXISTING)
+
+
+def reader_options(function: F) -> F:
+    """Add `--format` and `--reader-set`, which every command that reads a source has."""
+    settings = click.option(
+        "--reader-set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A setting of the reader, such as idle_timeout_s=60; may be repeated.",
+    )
+    chosen = click.option(
+        "--format", "reader", default="auto", show_default=True, help="Dialect; auto detects it."
+    )
+    return chosen(settings(function))
+
+
+def labeller_options(function: F) -> F:
+    """Add `--labeller`, `--truth` and `--labeller-set`."""
+    settings = click.option(
+        "--labeller-set",
+        "label_settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A setting of the labeller, such as tolerance_s=1; may be repeated.",
+    )
+    truth = click.option("--truth", type=EXISTING, help="The labeller's file of truth.")
+    return click.option("--labeller", help="Who labels: inline, events, ground-truth, table.")(
+        truth(settings(function))
+    )
 
 
 def options_option(function: F) -> F:

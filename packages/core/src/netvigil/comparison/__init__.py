@@ -19,7 +19,8 @@ from netvigil.comparison.tables import (
     wide_grid,
     words,
 )
-from netvigil.comparison.write import write_all, write_file
+from netvigil.comparison.write import write_all
+from netvigil.report.files import write_file
 
 __all__ = [
     "FIGURES",

@@ -8,17 +8,7 @@ from netvigil.comparison.figures import LONG, WIDE, chosen
 from netvigil.comparison.page import to_html
 from netvigil.comparison.rows import Comparison
 from netvigil.comparison.tables import to_csv, to_markdown
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write one file, in place of an older one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, "utf-8", newline="\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+from netvigil.report.files import write_file
 
 
 def write_all(comparison: Comparison, folder: Path) -> list[Path]:
