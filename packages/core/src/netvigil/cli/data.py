@@ -25,10 +25,8 @@ def data() -> None:
     """Inspect, convert, label, join and audit flows; write a sample."""
 
 
-data.add_command(sample)
-
-
 data.add_command(inspect)
+data.add_command(sample)
 
 
 @data.command(epilog="Example: netvigil data convert conn.log --to conn.parquet --labeller inline")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from netvigil.comparison.write import write_file
 from netvigil.errors import ConfigError
 from netvigil.phases import Phases
 from netvigil.report import curves, graph, over_time, projections, training
+from netvigil.report.files import write_file
 from netvigil.report.page import to_html
 from netvigil.report.runs import ReportedRun
 from netvigil.report.theme import to_png
