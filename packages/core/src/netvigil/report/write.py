@@ -76,15 +76,8 @@ def write_pngs(runs: Sequence[ReportedRun], folder: Path, *, phases: Phases) -> 
     written = []
     for run in runs:
         place = folder / run.name.replace("/", "-") if len(runs) > 1 else folder
-        place.mkdir(parents=True, exist_ok=True)
         with phases.phase(f"draw {run.name}"):
             for name, make in figures(run):
-                path = place / f"{name}.png"
-                unfinished = place / f".{name}.partial"
-                try:
-                    unfinished.write_bytes(to_png(make()))
-                    unfinished.replace(path)
-                finally:
-                    unfinished.unlink(missing_ok=True)
-                written.append(path)
+                write_file(place / f"{name}.png", to_png(make()))
+                written.append(place / f"{name}.png")
     return written
