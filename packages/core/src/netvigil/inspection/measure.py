@@ -1,7 +1,7 @@
 """Everything a page shows about a source, measured in two walks through its flows.
 
-The first learns each column's range and draws a sample, the second counts by class. Per flow one
-byte is kept, its class; everything else is sketches, counts and the sample.
+The first learns each column's range and draws a sample, the second counts by class. Per flow the
+labels and one byte, the class, are kept; everything else is sketches, counts and the sample.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from netvigil.store import FlowStore
 from netvigil.truth import Truth
 
 SAMPLE = 20_000
-"""Flows for medians, scales and correlations: a rank correlation of them is within 0.02 of the
-whole
-source's in 99 of 100 cases."""
+"""Flows for medians, scales and correlations: a rank correlation of so many is within 0.02 of the
+whole source's in 99 of 100 draws."""
 LISTED = ("dst_port", "protocol")
 """Numbers whose values are names."""
 NO_CATEGORY = ("src_ip", "dst_ip", "source_uid", "source_file")

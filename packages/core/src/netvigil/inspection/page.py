@@ -19,7 +19,7 @@ from netvigil.report.theme import to_svg
 
 PANELS = 60
 """Distributions on a page: more would make it long and large, and the first tell the most."""
-BAR = 64
+BAR = 44
 """Length of the bar of missing values, in its own units."""
 
 

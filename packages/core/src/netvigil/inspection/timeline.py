@@ -41,7 +41,7 @@ class TimelineCounter:
     Example:
         >>> counter = TimelineCounter(0, 9, clock=False, classes=1)
         >>> counter.update(np.arange(10), np.zeros(10, np.int8))
-        >>> counter.result().counts.sum()
+        >>> int(counter.result().counts.sum())
         10
     """
 
