@@ -72,7 +72,9 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
     def find(method: str) -> Path:
         if method not in folders:
             folder = tmp_path_factory.mktemp(method)
-            netvigil("run", "--no-report", write(folder, method, data / UNSW), "--out", folder / "run")
+            netvigil(
+                "run", "--no-report", write(folder, method, data / UNSW), "--out", folder / "run"
+            )
             folders[method] = folder / "run"
         return folders[method]
 

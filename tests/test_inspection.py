@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
+from .browser import CHROMIUM, SCREENS, opened
 from .commands import UNSW, netvigil
 
-CHROMIUM = shutil.which("chromium")
 SOURCES = {
     UNSW: ("fuzzers", "Class shares over time", "denied: TTL"),
     "westermo/flows_right.csv.gz": ("portscan", "Class shares over time", "all missing"),
@@ -37,26 +36,8 @@ def test_a_page_about_real_flows(
 
 def _look(page: Path) -> None:
     """Open the page in a browser, on a laptop and on a phone, and sort a table."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for width, scheme in ((1280, "light"), (390, "dark")):
-            context = browser.new_context(
-                viewport={"width": width, "height": 900},
-                color_scheme="dark" if scheme == "dark" else "light",
-            )
-            tab = context.new_page()
-            wrong: list[str] = []
-            tab.on("console", lambda message, wrong=wrong: wrong.append(message.text))
-            tab.on("pageerror", lambda error, wrong=wrong: wrong.append(str(error)))
-            asked: list[str] = []
-            tab.on("request", lambda request, asked=asked: asked.append(request.url))
-            tab.goto(page.as_uri())
+    for width, scheme in SCREENS:
+        with opened(page, width=width, scheme=scheme) as tab:
             tab.click("#columns ~ .scroll th:has-text('distinct') button")
             first = tab.locator("#columns ~ .scroll tbody tr").first.inner_text()
             assert first.startswith(("flow_id", "source_row"))
-            assert tab.evaluate("document.documentElement.scrollWidth") <= width
-            assert wrong == []
-            assert [url for url in asked if not url.startswith("file:")] == []
-        browser.close()

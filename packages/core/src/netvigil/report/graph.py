@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from netvigil.evaluation import printable
 from netvigil.evidence.tables import BENIGN, UNKNOWN
 from netvigil.report.runs import Edge, ReportedRun
 from netvigil.report.theme import INK, drawn, named
@@ -168,7 +169,8 @@ def title(run: ReportedRun, number: int) -> str:
     names = sorted({e.attack for e in run.edges.get(number, ())} - {BENIGN, UNKNOWN})
     truth = f", truly: {', '.join(names[:3])}" if names else ""
     flows, alerts = int(row["flows"]), int(row["alerts"])
-    return f"{moment(run, int(row['start']))}: {flows:,} flows, {alerts:,} alerts{truth}"
+    said = f"{moment(run, int(row['start']))}: {flows:,} flows, {alerts:,} alerts{truth}"
+    return printable(said)
 
 
 def moment(run: ReportedRun, value: int) -> str:

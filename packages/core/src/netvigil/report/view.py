@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from netvigil.evaluation import MethodResult, Spread
+from netvigil.evaluation import MethodResult, Spread, printable
 from netvigil.evaluation.table import ABSENT
 from netvigil.evidence.tables import BENIGN, UNKNOWN, Facts
 from netvigil.report import projections
@@ -253,7 +253,7 @@ def _fitting(run: ReportedRun, room: int) -> Iterator[tuple[int, list[Edge]]]:
 def _alerts(run: ReportedRun) -> list[dict[str, Any]]:
     beside: dict[int, list[list[Any]]] = {}
     for row in run.evidence.details.to_pylist():
-        said = [row["kind"], row["name"], _rounded(row["value"]), _rounded(row["usual"])]
+        said = [row["kind"], printable(row["name"]), _rounded(row["value"]), _rounded(row["usual"])]
         beside.setdefault(row["flow_id"], []).append([*said, row["usual_of"]])
     found = run.evidence.alerts.to_pylist()
     clock = run.facts.clock
@@ -262,17 +262,17 @@ def _alerts(run: ReportedRun) -> list[dict[str, Any]]:
             "id": row["flow_id"],
             "when": f"{row['start']:%Y-%m-%d %H:%M:%S}" if clock else f"flow {row['flow_id']:,}",
             "seconds": (row["end"] - row["start"]).total_seconds() if clock else None,
-            "src": row["src_ip"],
-            "dst": row["dst_ip"],
+            "src": _said(row["src_ip"]),
+            "dst": _said(row["dst_ip"]),
             "port": row["dst_port"],
             "protocol": row["protocol"],
             "score": _rounded(row["score"]),
             "bin": row["bin"],
-            "attack": row["attack"],
+            "attack": printable(row["attack"]),
             "packets": row["packets"],
             "bytes": row["bytes"],
             "pair": row["pair_flows"],
-            "reasons": row["reasons"],
+            "reasons": list(map(printable, row["reasons"])),
             "beside": beside.get(row["flow_id"], []),
         }
         for row in sorted(found, key=lambda row: -row["score"])
@@ -302,7 +302,7 @@ def points(run: ReportedRun) -> dict[str, Any] | None:
     }
     return {
         "spaces": spaces,
-        "classes": classes,
+        "classes": list(map(printable, classes)),
         "of": [run.facts.sample_of.get(name, 0) for name in classes],
         "class": [place[name] for name in sample["attack"].to_pylist()],
         "rank": np.round(1000 * rank / max(len(rank) - 1, 1)).astype(int).tolist(),
@@ -310,6 +310,10 @@ def points(run: ReportedRun) -> dict[str, Any] | None:
         "flow": sample["flow_id"].to_pylist(),
         "views": views,
     }
+
+
+def _said(text: str | None) -> str | None:
+    return None if text is None else printable(text)
 
 
 def _rounded(value: Any) -> Any:
