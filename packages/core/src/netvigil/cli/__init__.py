@@ -13,7 +13,7 @@ import click
 from netvigil import __version__
 
 COMMANDS = {
-    "demo": ("demo", "See netvigil at work on generated traffic."),
+    "demo": ("demo", "See netvigil at work on a recorded network with attacks."),
     "data": ("data", "Inspect, convert, label, join and audit flows; write a sample."),
     "run": ("experiments", "Fit, score and judge an experiment over its seeds."),
     "fit": ("experiments", "Fit an experiment and write its bundle."),
@@ -81,6 +81,9 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line: exit code 0, 1 where the job failed, 2 where the call was wrong."""
+    # Threads of OpenMP spin while they wait for one another. Where other work shares the machine
+    # that costs many times the training itself; whoever sets it otherwise is obeyed.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         result = cli.main(args=args, prog_name="netvigil", standalone_mode=False)
     except click.ClickException as error:
