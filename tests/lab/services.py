@@ -20,11 +20,11 @@ from tests.lab.network import Network
 from tests.lab.processes import UID, run, start, wait_for_port
 
 PAGES = {
-    "index.html": 3_000,
-    "news.html": 9_000,
-    "style.css": 1_200,
-    "logo.png": 5_000,
-    "report.pdf": 60_000,
+    "index.html": 1_800,
+    "news.html": 5_000,
+    "style.css": 900,
+    "logo.png": 3_000,
+    "report.pdf": 30_000,
     "api/items": 700,
     "private/index.html": 900,
     "done": 2,
