@@ -76,7 +76,7 @@ def _staff(rng: np.random.Generator, host: str, duration_s: float) -> Iterator[A
         options = {"put": int(rng.integers(500, 6_000)) if rng.random() < 0.3 else 0}
         yield Action(at, host, "ftp", "files", 3.0, options=options)
     for at in _times(rng, duration_s, 75.0 * pace):  # what is shared is mostly small, at times not
-        size = int(min(rng.lognormal(8.5, 1.1), 60_000))
+        size = int(min(rng.lognormal(8.1, 1.1), 40_000))
         yield _http(at, host, "share", "/upload", size=size)
     for at in _times(rng, duration_s, 25.0, jitter=0.1):
         yield Action(at, host, "mdns", "224.0.0.251", 1.0, 5353)
@@ -121,14 +121,14 @@ def _servers(rng: np.random.Generator, duration_s: float) -> Iterator[Action]:
         yield _lookup(at, "mail", "partner.example", "MX")
     for part in (0.22, 0.80):  # large and harmless, once in each half
         for piece in range(3):
-            options = {"put": 60_000}
+            options = {"put": 50_000}
             at = round(part * duration_s + 2 * piece, 3)
             yield Action(at, "db", "ftp", "files", 4.0, options=options)
 
 
 def _controllers(rng: np.random.Generator, duration_s: float) -> Iterator[Action]:
     """The panel polls its controllers by the clock and stores what it read."""
-    for plc, every_s in (("plc", 2.5), ("plc2", 4.0)):
+    for plc, every_s in (("plc", 2.5), ("plc2", 4.5)):
         for at in _times(rng, duration_s, every_s, jitter=0.03):
             options = {"reads": 1 if plc == "plc" else 2}
             yield Action(at, "hmi", "modbus", plc, 1.0, 502, options=options)
@@ -138,7 +138,7 @@ def _controllers(rng: np.random.Generator, duration_s: float) -> Iterator[Action
 
 def _administrator(rng: np.random.Generator, duration_s: float) -> Iterator[Action]:
     """Log in to the servers regularly, copy a file at times, watch all servers."""
-    for target, every_s in (("web", 22.0), ("db", 30.0), ("files", 26.0)):
+    for target, every_s in (("web", 26.0), ("db", 36.0), ("files", 32.0)):
         for at in _times(rng, duration_s, every_s):
             options = {
                 "size": int(min(rng.lognormal(7.0, 1.3), 25_000)),

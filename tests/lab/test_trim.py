@@ -41,7 +41,7 @@ def test_only_the_first_segment_of_a_way_keeps_its_content(six: bool) -> None:
 
 def test_of_tls_only_the_beginning_is_kept() -> None:
     hello = tcp(b"\x16\x03\x01" + bytes(130))
-    assert Trimmer().cut(hello, 571) == hello[: 54 + 42]
+    assert Trimmer().cut(hello, 571) == hello[: 54 + 11]
 
 
 def test_segments_without_content_and_other_protocols_stay() -> None:
@@ -51,7 +51,18 @@ def test_segments_without_content_and_other_protocols_stay() -> None:
     arp = ETHERNET + b"\x08\x06" + bytes(28)
     udp = bytearray(tcp(b"x" * 90))
     udp[23] = 17
+    udp[40:42] = bytes(2)
     for frame in (bare, filled, arp, bytes(udp), bytes(udp), bare[:40]):
         assert trimmer.cut(frame, len(frame)) == frame
     request = tcp(b"GET /")
     assert trimmer.cut(request, 200) == request
+
+
+def test_sums_are_left_to_the_network_card() -> None:
+    frame = bytearray(tcp(b""))
+    frame[24:26] = frame[50:52] = b"\x12\x34"
+    assert Trimmer().cut(bytes(frame), len(frame)) == tcp(b"")
+    frame[23] = 17  # UDP
+    frame[40:42] = b"\x12\x34"
+    kept = Trimmer().cut(bytes(frame), len(frame))
+    assert (kept[24:26], kept[40:42], kept[50:52]) == (bytes(2), bytes(2), b"\x12\x34")

@@ -2,14 +2,16 @@
 
 Content is random bytes here, which no compression makes smaller. Of a TCP connection only the first
 segment with content in each direction keeps it, which is what nDPI tells HTTP, SSH, SMTP, FTP,
-Modbus and others by, and of TLS only its first bytes. Everything else stays: headers, lengths on
-the wire, UDP, ICMP, ARP.
+Modbus and others by, and of TLS only its first bytes. The sums of IPv4, TCP and UDP are zero, as
+where the network card computes them (those of TCP and UDP are, see `network`, and what is in a
+capture before that means nothing). Everything else stays: headers, lengths on the wire, the content
+of UDP, ICMP and ARP.
 """
 
 from __future__ import annotations
 
-_TLS = 42  # bytes of content: the record's and the message's headers, and a part of its random
-_ETHERNET, _TCP = 14, 6
+_TLS = 11  # bytes of content: headers of record and message, the version; then it is random
+_ETHERNET, _TCP, _UDP = 14, 6, 17
 _V4, _V6 = b"\x08\x00", b"\x86\xdd"
 
 
@@ -21,6 +23,9 @@ class Trimmer:
 
     def cut(self, frame: bytes, length: int) -> bytes:
         """Return what is kept of a frame whose length on the wire is given."""
+        return _without_sums(self._cut(frame, length))
+
+    def _cut(self, frame: bytes, length: int) -> bytes:
         start = _tcp_header(frame)
         if start is None or len(frame) < start + 20:
             return frame
@@ -34,6 +39,22 @@ class Trimmer:
             return frame[:content]
         self._seen.add(way)
         return frame[: content + _TLS] if frame[content : content + 1] == b"\x16" else frame
+
+
+def _without_sums(frame: bytes) -> bytes:
+    """Return the frame with the sums of IPv4, TCP and UDP at zero."""
+    changed = bytearray(frame)
+    four = frame[12:14] == _V4
+    if not four and frame[12:14] != _V6:
+        return frame
+    protocol = frame[23] if four else frame[20]
+    start = _ETHERNET + (4 * (frame[14] & 15) if four else 40)
+    places = [24] if four else []
+    places += {_TCP: [start + 16], _UDP: [start + 6]}.get(protocol, [])
+    for place in places:
+        if place + 2 <= len(changed):
+            changed[place : place + 2] = bytes(2)
+    return bytes(changed)
 
 
 def _tcp_header(frame: bytes) -> int | None:
