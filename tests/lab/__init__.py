@@ -7,5 +7,6 @@ writes `capture.pcapng` and `events.toml`. It needs root and a few Debian packag
 (`packages.txt`). The modules, in reading order: `hosts` (who there is), `plan` (who does what when,
 from a seed; `habits`, `attacks`), `network` (namespaces and bridges), `services` (daemons),
 `agent` (runs in each namespace; `clients`, `hostile`, `responders`), `capture` (tcpdump and
-pcapng), `scenario` (all of it, and its end), `sample` (packs a run into netvigil-flowprep).
+pcapng; `trim`), `truth` (the events), `scenario` (all of it, and its end), `sample` (packs a run
+into netvigil-flowprep, and compares a run with what is packed; `sample_readme`).
 """

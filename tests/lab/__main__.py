@@ -11,6 +11,7 @@ from tests.lab.plan import make_plan
 from tests.lab.processes import LabError
 from tests.lab.scenario import Result, clean, run_scenario
 
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 EXAMPLE = "Example: python -m tests.lab --to /tmp/lab --minutes 10 --seed 0"
 
 
@@ -22,8 +23,24 @@ EXAMPLE = "Example: python -m tests.lab --to /tmp/lab --minutes 10 --seed 0"
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the plan.")
 @click.option("--clean", "cleaning", is_flag=True, help="Remove what killed labs left, and stop.")
+@click.option("--pack", type=FOLDER, help="Make a run the sample of netvigil-flowprep, and stop.")
+@click.option(
+    "--check",
+    type=FOLDER,
+    help="Compare a run with that sample, and stop. "
+    "With --pack: a second run of the same plan, to show beside the first.",
+)
 @click.pass_context
-def main(ctx: click.Context, to: Path | None, minutes: float, seed: int, *, cleaning: bool) -> None:
+def main(
+    ctx: click.Context,
+    to: Path | None,
+    minutes: float,
+    seed: int,
+    pack: Path | None,
+    check: Path | None,
+    *,
+    cleaning: bool,
+) -> None:
     """Record a seeded scenario of benign traffic and attacks between network namespaces.
 
     Writes capture.pcapng and events.toml, which `netvigil data convert --labeller events` reads.
@@ -32,6 +49,10 @@ def main(ctx: click.Context, to: Path | None, minutes: float, seed: int, *, clea
     try:
         if cleaning:
             click.echo(f"Removed: {', '.join(clean()) or 'nothing was left'}.")
+        elif pack is not None:
+            _pack(pack, check)
+        elif check is not None:
+            ctx.exit(_check(check))
         elif to is None:
             ctx.fail("Missing option '--to'.")
         else:
@@ -42,6 +63,21 @@ def main(ctx: click.Context, to: Path | None, minutes: float, seed: int, *, clea
     except KeyboardInterrupt as error:
         click.echo("Interrupted; nothing is left behind.", err=True)
         ctx.exit(128 + int(error.args[0] if error.args else 2))
+
+
+def _pack(run: Path, again: Path | None) -> None:
+    from tests.lab.sample import pack
+
+    for path in pack(run, again):
+        click.echo(f"{path}: {path.stat().st_size:,} bytes")
+
+
+def _check(run: Path) -> int:
+    from tests.lab.sample import differences
+
+    found = differences(run)
+    click.echo("\n".join(found) or "The run agrees with the sample.")
+    return 1 if found else 0
 
 
 def _record(to: Path, minutes: float, seed: int) -> None:

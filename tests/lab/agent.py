@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.clients import BENIGN
-from tests.lab.hostile import HOSTILE, RAW, Job
+from tests.lab.hostile import HOSTILE, RAW
+from tests.lab.job import Job
 from tests.lab.plan import LATE_S, Action
 from tests.lab.processes import UID
 from tests.lab.responders import respond

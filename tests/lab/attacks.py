@@ -29,7 +29,8 @@ class Attack:
     """One attack as designed: `at` as a part of the attacks' time, the rest at full length.
 
     `count` is its number of probes, attempts, requests or connections; `pairs` are the source and
-    target of its flows, by default `host` and `target`; `kind` names a function of `hostile`.
+    target of its flows, by default `host` and `target`; `suffered` says that its flows are those of
+    a victim, whose habits go on; `kind` names a function of `hostile`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Attack:
     port: int = 0
     fast: bool = False
     pairs: tuple[tuple[str, str], ...] = ()
+    suffered: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -72,19 +74,19 @@ _ATTACKS = (
     Attack("lateral-files", "lateral", "lateral", "admin", "files", 0.28, 60.0, 6, port=22),
     Attack(
         "spoof", "arp_spoof", "arp_spoof", "ws6", "printer", 0.33, 50.0, 25,
-        pairs=(("ws1", "printer"),), options={"victim": "ws1"},
+        pairs=(("ws1", "printer"),), suffered=True, options={"victim": "ws1", "own": "ws6"},
     ),
     Attack("exfiltration", "exfiltration", "exfiltrate", "ws5", "share", 0.36, 100.0, 12,
-           port=443, fast=True, options={"size": 120_000}),
+           port=443, fast=True, options={"size": 45_000}),
     Attack("ssh-guess", "ssh_guess", "ssh_guess", "attacker", "web", 0.42, 55.0, 45,
            port=22, fast=True),
     Attack("http-guess", "http_guess", "http_guess", "partner", "web", 0.50, 45.0, 90,
            port=80, fast=True),
-    Attack("syn-scan", "scan_syn", "scan_syn", "ws3", "files", 0.60, 20.0, 350, fast=True),
+    Attack("syn-scan", "scan_syn", "scan_syn", "ws3", "files", 0.60, 20.0, 300, fast=True),
     Attack("udp-scan", "scan_udp", "scan_udp", "ws3", "hmi", 0.68, 55.0, 40),
     Attack("slow-http", "slow_http", "slow_http", "attacker", "web", 0.72, 50.0, 30, port=443),
-    Attack("http-flood", "http_flood", "http_flood", "partner", "web", 0.80, 20.0, 280, port=80),
-    Attack("syn-flood", "syn_flood", "syn_flood", "attacker", "web", 0.90, 14.0, 300,
+    Attack("http-flood", "http_flood", "http_flood", "partner", "web", 0.80, 20.0, 220, port=80),
+    Attack("syn-flood", "syn_flood", "syn_flood", "attacker", "web", 0.90, 14.0, 250,
            port=80, fast=True),
 )  # fmt: skip
 CATEGORIES = tuple(sorted({attack.category for attack in _ATTACKS}))
@@ -109,9 +111,17 @@ def attacks(rng: np.random.Generator, duration_s: float) -> tuple[list[Action], 
             )
         )
         for source, target in attack.pairs or ((attack.host, attack.target),):
-            events.append(
-                Event(attack.name, attack.category, source, target, at, at + lasts_s, attack.port)
+            event = Event(
+                attack=attack.name,
+                category=attack.category,
+                source=source,
+                target=target,
+                start=at,
+                end=at + lasts_s,
+                port=attack.port,
+                suffered=attack.suffered,
             )
+            events.append(event)
     return actions, events
 
 

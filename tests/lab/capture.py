@@ -19,10 +19,11 @@ from pathlib import Path
 from tests.lab.hosts import SUBNETS, Subnet
 from tests.lab.network import Network
 from tests.lab.processes import LabError, start
+from tests.lab.trim import Trimmer
 
-SNAPLEN = 96
-"""Bytes kept of a packet: all headers and the first bytes of content, by which nDPI knows TLS,
-HTTP, DNS, SSH and others; lengths are those on the wire."""
+SNAPLEN = 192
+"""Bytes recorded of a packet at most: a whole DNS question, a request's first lines; `trim` then
+leaves most content out. Lengths are those on the wire."""
 
 _PCAP = struct.Struct("<IHHiIII")
 _RECORD = struct.Struct("<IIII")
@@ -122,7 +123,9 @@ def write_pcapng(recordings: list[Path], target: Path) -> int:
             body += struct.pack("<HH", 2, len(name)) + _padded(name) + bytes(4)  # if_name, end
             file.write(_block(1, body))
         streams = [_numbered(number, recording) for number, recording in enumerate(recordings)]
-        for at_us, number, length, data in heapq.merge(*streams):
+        trimmer = Trimmer()
+        for at_us, number, length, frame in heapq.merge(*streams):
+            data = trimmer.cut(frame, length)
             head = struct.pack("<IIIII", number, at_us >> 32, at_us & 0xFFFFFFFF, len(data), length)
             file.write(_block(6, head + _padded(data)))
             count += 1

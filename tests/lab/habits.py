@@ -63,20 +63,20 @@ def _staff(rng: np.random.Generator, host: str, duration_s: float) -> Iterator[A
     """Browse in sessions, print, mail, fetch and leave files, each person at their own pace."""
     taste = rng.dirichlet([2.0, 2.0, 0.7, 2.0])
     pace = rng.uniform(0.8, 1.25)
-    for at in _times(rng, duration_s, 8.0 * pace):
+    for at in _times(rng, duration_s, 8.5 * pace):
         target = SITES[int(rng.choice(len(SITES), p=taste))]
         yield from _session(rng, at, host, target)
-    for at in _times(rng, duration_s, 3.0 if host == "ws1" else 18.0, jitter=0.2):
-        options = {"size": int(rng.choice((0, 0, 0, 4_000)))}
+    for at in _times(rng, duration_s, 4.0 if host == "ws1" else 22.0, jitter=0.2):
+        options = {"size": int(rng.choice((0, 0, 0, 3_000)))}
         yield Action(at, host, "ipp", "printer", 2.0, 631, options=options)
     for at in _times(rng, duration_s, 45.0 * pace):
         options = {"size": int(rng.lognormal(6.5, 0.8))}
         yield Action(at, host, "smtp", "mail", 2.0, 25, options=options)
     for at in _times(rng, duration_s, 40.0 * pace):
-        options = {"put": int(rng.integers(500, 8_000)) if rng.random() < 0.3 else 0}
+        options = {"put": int(rng.integers(500, 6_000)) if rng.random() < 0.3 else 0}
         yield Action(at, host, "ftp", "files", 3.0, options=options)
     for at in _times(rng, duration_s, 75.0 * pace):  # what is shared is mostly small, at times not
-        size = int(min(rng.lognormal(9.0, 1.1), 150_000))
+        size = int(min(rng.lognormal(8.1, 1.1), 40_000))
         yield _http(at, host, "share", "/upload", size=size)
     for at in _times(rng, duration_s, 25.0, jitter=0.1):
         yield Action(at, host, "mdns", "224.0.0.251", 1.0, 5353)
@@ -90,11 +90,11 @@ def _session(rng: np.random.Generator, at: float, host: str, target: str) -> Ite
         if HOSTS[host].dual:
             yield _lookup(at, host, name, "AAAA")
     v6 = HOSTS[host].dual and HOSTS[target].dual and rng.random() < 0.6
-    port = 443 if rng.random() < 0.7 else 80
+    port = 443 if rng.random() < 0.6 else 80
     for _ in range(int(rng.geometric(0.5))):
         at = round(at + 0.1 + rng.exponential(1.2), 3)
         path = str(rng.choice(PATHS, p=(0.3, 0.2, 0.15, 0.15, 0.14, 0.02, 0.04)))
-        many = int(rng.choice((1, 1, 1, 2, 4)))
+        many = int(rng.choice((1, 1, 1, 1, 3)))
         yield _http(at, host, target, path, port=port, v6=bool(v6), many=many, name=name)
 
 
@@ -112,8 +112,8 @@ def _everyone(rng: np.random.Generator, duration_s: float) -> Iterator[Action]:
 
 def _servers(rng: np.random.Generator, duration_s: float) -> Iterator[Action]:
     """The web server asks its database, the mail server relays, a backup runs twice."""
-    for at in _times(rng, duration_s, 1.6):
-        options = {"commands": int(rng.geometric(0.4)), "size": int(rng.lognormal(5, 1))}
+    for at in _times(rng, duration_s, 2.2):
+        options = {"commands": int(rng.geometric(0.55)), "size": int(rng.lognormal(5, 1))}
         yield Action(at, "web", "redis", "db", 2.0, 6379, options=options)
     for at in _times(rng, duration_s, 20.0):
         options = {"size": int(rng.lognormal(6.5, 0.8))}
@@ -121,27 +121,27 @@ def _servers(rng: np.random.Generator, duration_s: float) -> Iterator[Action]:
         yield _lookup(at, "mail", "partner.example", "MX")
     for part in (0.22, 0.80):  # large and harmless, once in each half
         for piece in range(3):
-            options = {"put": 150_000}
+            options = {"put": 50_000}
             at = round(part * duration_s + 2 * piece, 3)
             yield Action(at, "db", "ftp", "files", 4.0, options=options)
 
 
 def _controllers(rng: np.random.Generator, duration_s: float) -> Iterator[Action]:
     """The panel polls its controllers by the clock and stores what it read."""
-    for plc, every_s in (("plc", 2.0), ("plc2", 3.0)):
+    for plc, every_s in (("plc", 2.5), ("plc2", 4.5)):
         for at in _times(rng, duration_s, every_s, jitter=0.03):
-            options = {"reads": 3 if plc == "plc" else 5}
+            options = {"reads": 1 if plc == "plc" else 2}
             yield Action(at, "hmi", "modbus", plc, 1.0, 502, options=options)
-    for at in _times(rng, duration_s, 5.0, jitter=0.05):
+    for at in _times(rng, duration_s, 6.0, jitter=0.05):
         yield Action(at, "hmi", "redis", "db", 1.0, 6379, options={"commands": 2, "size": 60})
 
 
 def _administrator(rng: np.random.Generator, duration_s: float) -> Iterator[Action]:
     """Log in to the servers regularly, copy a file at times, watch all servers."""
-    for target, every_s in (("web", 22.0), ("db", 30.0), ("files", 26.0)):
+    for target, every_s in (("web", 26.0), ("db", 36.0), ("files", 32.0)):
         for at in _times(rng, duration_s, every_s):
             options = {
-                "size": int(min(rng.lognormal(7.5, 1.3), 40_000)),
+                "size": int(min(rng.lognormal(7.0, 1.3), 25_000)),
                 "pause": round(float(rng.exponential(0.6)), 2),
             }
             yield Action(at, "admin", "ssh", target, 8.0, 22, options=options)
@@ -199,7 +199,7 @@ def _novelties(rng: np.random.Generator, duration_s: float) -> Iterator[Action]:
         ("db", "smtp", "mail", 25, {"size": 400}),
         ("hmi", "http", "web", 80, {"path": "/api/items"}),
         ("printer", "smtp", "mail", 25, {"size": 9_000}),
-        ("ws6", "ftp", "files", 0, {"put": 60_000}),
+        ("ws6", "ftp", "files", 0, {"put": 40_000}),
         ("plc2", "http", "web", 80, {"path": "/logo.png"}),
         ("ws2", "modbus", "plc2", 502, {"reads": 1}),
     ]

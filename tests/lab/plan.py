@@ -45,7 +45,7 @@ class Event:
     """An attack on one target, with the time reserved for it; `port` 0 stands for all.
 
     `attack` is the name of the action that carries it out; what one attack does to several targets
-    is several events.
+    is several events. What a `suffered` one does shows in flows that the victim begins.
     """
 
     attack: str
@@ -55,6 +55,7 @@ class Event:
     start: float
     end: float
     port: int = 0
+    suffered: bool = False
 
     @property
     def pair(self) -> frozenset[str]:
@@ -67,8 +68,15 @@ class Event:
             return False
         if self.port and action.port and self.port != action.port:
             return False
+        if self.suffered and self._makes_suffer(action):
+            return False
         begins_after = action.at > self.end + GUARD_S
         return not (begins_after or action.at + action.lasts_s + GUARD_S < self.start)
+
+    def _makes_suffer(self, action: Action) -> bool:
+        """Say whether an action surely falls into the time in which the attack has effect."""
+        surely = self.end - 0.2 * (self.end - self.start)  # it ends early, so that all recovers
+        return self.start + 2 < action.at and action.at + action.lasts_s + 2 < surely
 
 
 @dataclass(frozen=True)

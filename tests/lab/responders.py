@@ -65,6 +65,7 @@ class _Ipp(http.server.BaseHTTPRequestHandler):
 
     timeout = 20
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one segment for head and body
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -72,6 +73,7 @@ class _Ipp(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "application/ipp")
         self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(answer)
 

@@ -19,17 +19,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from tests.lab.capture import Recording, write_pcapng
-from tests.lab.hosts import HOSTS, address
+from tests.lab.hosts import HOSTS
 from tests.lab.network import PREFIX, Network, remove, stale
-from tests.lab.plan import Event, Plan
+from tests.lab.plan import Plan
 from tests.lab.processes import PATH, UID, LabError, start
 from tests.lab.services import start_services
+from tests.lab.truth import events_toml
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = Path(__file__).with_name("packages.txt")
@@ -42,7 +42,6 @@ TOOLS = (
 
 _LEAD_S = 3.0  # agents need so long to start on two busy cores
 _TAIL_S = 2.0  # the last packets' time
-_EARLY_S, _LATER_S = 0.05, 1.0  # flows have milliseconds; answers to the last probe may come late
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -91,8 +90,6 @@ def run_scenario(plan: Plan, target: Path, *, progress: Callable[[float], None])
     target = target.absolute()
     partial = target.with_name(f".{target.name}.{network.prefix}partial")
     with _ended_cleanly(network, partial) as scratch:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir()
         result = _run(plan, network, scratch, partial, progress)
         partial.replace(target)
     return result
@@ -120,8 +117,7 @@ def _ended_cleanly(network: Network, partial: Path) -> Iterator[Path]:
         scratch.chmod(0o755)  # the lab's user works in it
         yield scratch
     finally:
-        for number in _ENDS:  # a second Ctrl-C must not stop the cleaning
-            signal.signal(number, signal.SIG_IGN)
+        _ignore_signals()
         network.remove()
         shutil.rmtree(scratch, ignore_errors=True)
         shutil.rmtree(partial, ignore_errors=True)
@@ -129,7 +125,14 @@ def _ended_cleanly(network: Network, partial: Path) -> Iterator[Path]:
             signal.signal(number, handler)
 
 
+def _ignore_signals() -> None:
+    """A second Ctrl-C must not stop the cleaning."""
+    for number in _ENDS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _stop(number: int, _: FrameType | None) -> None:
+    _ignore_signals()
     raise KeyboardInterrupt(number)
 
 
@@ -158,6 +161,7 @@ def _run(
     logs = [json.loads(line) for name in HOSTS for line in _lines(_log(scratch, name))]
     times = {log["event"]: log for log in logs if "event" in log}
     text = events_toml(plan, begin, times)
+    partial.mkdir(parents=True)
     (partial / "events.toml").write_text(text, "utf-8")
     packets = write_pcapng(recordings, partial / "capture.pcapng")
     return Result(packets, _outcomes(logs))
@@ -193,53 +197,6 @@ def _check_running(running: list[subprocess.Popen[bytes]], scratch: Path) -> Non
             msg = f"A process of the lab ended too early with {process.returncode}."
             where = f"{words}: {(last.strip().splitlines() or [''])[-1]}"
             raise LabError(msg, where=where, do="Run it again; if it stays, look at that program.")
-
-
-def events_toml(plan: Plan, begin: float, times: dict[str, dict[str, Any]]) -> str:
-    """Write the events as they happened, in the form that the labeller `events` reads.
-
-    Args:
-        plan: The plan with the events.
-        begin: The scenario's start as seconds since the epoch.
-        times: Attack -> `start` and `end` as its agent wrote them, and the `outcome`.
-
-    Raises:
-        LabError: An attack of the plan did not happen.
-    """
-    missing = {e.attack for e in plan.events} - {n for n, t in times.items() if _happened(t)}
-    if missing:
-        name = min(missing)
-        msg = "An attack of the plan did not happen."
-        where = f"{name}: {times.get(name, {}).get('outcome', 'its agent never came to it')}"
-        raise LabError(msg, where=where, do="Run it again on a quieter machine.")
-    lines = ["# Made by the traffic lab; times are those at which the attacks really happened.", ""]
-    lines += ["[lab]", f"seed = {plan.seed}", f"minutes = {plan.duration_s / 60:g}"]
-    lines += [f"start = {_moment(begin)}", ""]
-    for event in sorted(plan.events, key=lambda e: (times[e.attack]["start"], e.target)):
-        lines += _event(event, times[event.attack])
-    return "\n".join(lines)
-
-
-def _event(event: Event, time_of: dict[str, Any]) -> Iterator[str]:
-    yield "[[event]]"
-    yield f"start = {_moment(time_of['start'] - _EARLY_S)}"
-    yield f"end = {_moment(time_of['end'] + _LATER_S)}"
-    yield f'category = "{event.category}"'
-    yield f'source = "{address(event.source)}"'
-    yield f'target = "{address(event.target)}"'
-    if event.port:
-        yield f"port = {event.port}"
-    yield ""
-
-
-def _happened(time_of: dict[str, Any]) -> bool:
-    # A tool that its deadline ended has done most of its work.
-    return str(time_of["outcome"]).startswith(("ok", "TimeoutExpired"))
-
-
-def _moment(seconds: float) -> str:
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def _log(scratch: Path, name: str) -> Path:

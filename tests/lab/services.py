@@ -20,11 +20,11 @@ from tests.lab.network import Network
 from tests.lab.processes import UID, run, start, wait_for_port
 
 PAGES = {
-    "index.html": 3_000,
-    "news.html": 9_000,
-    "style.css": 1_200,
-    "logo.png": 5_000,
-    "report.pdf": 60_000,
+    "index.html": 1_100,
+    "news.html": 3_000,
+    "style.css": 700,
+    "logo.png": 1_900,
+    "report.pdf": 20_000,
     "api/items": 700,
     "private/index.html": 900,
     "done": 2,
@@ -151,7 +151,7 @@ def _make_files(folder: Path) -> None:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_bytes(rng.bytes(size))
     (folder / "ftp" / "in").mkdir(parents=True)
-    (folder / "ftp" / "forms.zip").write_bytes(rng.bytes(12_000))
+    (folder / "ftp" / "forms.zip").write_bytes(rng.bytes(5_000))
     (folder / "people").write_text("staff:{PLAIN}right\n", "ascii")
     subject = ("-x509", "-days", "30", "-subj", "/CN=lab.example", "-nodes")
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")

@@ -96,7 +96,19 @@ def test_no_benign_action_is_near_an_event_of_its_pair(plan: Plan) -> None:
             same_port = not event.port or not action.port or event.port == action.port
             ends = action.at + action.lasts_s
             near = ends > event.start - GUARD_S and action.at < event.end + GUARD_S
-            assert not (same_port and near), (action, event)
+            suffers = event.suffered and event.start < action.at and ends < event.end
+            assert suffers or not (same_port and near), (action, event)
+
+
+def test_the_victim_of_the_spoofing_goes_on_printing(full: Plan) -> None:
+    (event,) = [event for event in full.events if event.suffered]
+    during = [
+        action
+        for action in full.actions
+        if (action.host, action.target) == (event.source, event.target)
+        and event.start < action.at < event.end
+    ]
+    assert len(during) >= 5
 
 
 def test_events_of_one_pair_and_port_never_overlap(plan: Plan) -> None:

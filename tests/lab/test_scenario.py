@@ -29,6 +29,7 @@ from tests.lab.hosts import SUBNETS
 from tests.lab.network import ETC, PREFIX, namespaces
 from tests.lab.plan import make_plan
 from tests.lab.processes import LabError
+from tests.lab.truth import events_toml
 
 CALL = [sys.executable, "-m", "tests.lab"]
 MINUTES = 0.25  # with start and end 20 s of traffic
@@ -213,14 +214,14 @@ def test_events_say_when_attacks_really_happened(tmp_path: Path) -> None:
         for n, event in enumerate(plan.events)
     }
     path = tmp_path / "events.toml"
-    path.write_text(scenario.events_toml(plan, 1_000.0, times), "utf-8")
+    path.write_text(events_toml(plan, 1_000.0, times), "utf-8")
     frame = read_events(path).frame
     assert frame.height == len(plan.events)
     assert frame["end_us"].max() == round((1_003.0 + len(plan.events)) * 1e6)
     assert set(frame.filter(pl.col("category") == "lateral")["port"]) == {22}
     times["beacon"]["outcome"] = "OSError: no"
     with pytest.raises(LabError, match=r"(?s)did not happen.*beacon: OSError"):
-        scenario.events_toml(plan, 1_000.0, times)
+        events_toml(plan, 1_000.0, times)
 
 
 def test_every_subnet_records_only_what_comes_from_it() -> None:

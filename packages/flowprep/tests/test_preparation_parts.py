@@ -13,6 +13,7 @@ def test_every_part_can_be_made_and_has_described_settings(tmp_path):
     hooks = (
         *("netvigil_flow_transforms", "netvigil_graph_builders", "netvigil_encoders"),
         *("netvigil_flow_labellers", "netvigil_flow_joiners", "netvigil_benchmarks"),
+        "netvigil_samples",
     )
     truth = tmp_path / "truth.csv"
     truth.write_text("start,end,category,src_ip\n1,2,scan,10.0.0.1\n")

@@ -1,4 +1,4 @@
-"""What netvigil-flowprep brings: readers, labellers, transforms, graph builders, the encoder `raw`.
+"""What netvigil-flowprep brings: readers, labellers, transforms, graph builders, a sample, `raw`.
 
 One entry per part. A part's module is imported when the part is made.
 """
@@ -225,6 +225,16 @@ def netvigil_encoders() -> Iterator[parts.Encoder]:
         accepts=("flow-host", "flows-only"),
         passes="none",
         make=_lazy("raw:Raw"),
+    )
+
+
+@hookimpl
+def netvigil_samples() -> Iterator[parts.Sample]:
+    """Recorded traffic that comes with this package."""
+    yield parts.Sample(
+        name="office",
+        summary="A small office with servers and controllers, attacked; recorded in a lab.",
+        make=_lazy("samples:Office"),
     )
 
 

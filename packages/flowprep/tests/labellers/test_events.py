@@ -239,3 +239,37 @@ def test_the_real_events_agree_with_the_labels_in_the_real_flows(data):
     # Half of the man-in-the-middle flows run between the two victims' own addresses.
     assert np.mean(said.attack[own.attack == "mitm"] == "mitm") > 0.4
     labeller.summary().require_matches(where="events.txt")
+
+
+def test_a_port_and_a_protocol_leave_the_pairs_other_flows_alone(tmp_path, make_flows):
+    path = tmp_path / "e.toml"
+    path.write_text(
+        '[[event]]\nstart = 0\nend = 100\ncategory = "guess"\nsource = "10.0.0.1"\n'
+        'target = "10.0.0.2"\nport = 22\nprotocol = "tcp"\n'
+    )
+    ports = [
+        {"dst_port": 22, "protocol": 6},
+        {"dst_port": 80, "protocol": 6},
+        {"dst_port": 22, "protocol": 17},
+        {"src_port": 22, "dst_port": 40_000, "protocol": 6},
+    ]
+    rows = [{**_flow(10, 11), "src_ip": "10.0.0.1", "dst_ip": "10.0.0.2", **row} for row in ports]
+    rows.append({**rows[3], "src_ip": "10.0.0.2", "dst_ip": "10.0.0.1"})  # seen the other way round
+    said = _said(EventLabels(EventsConfig(truth=path)).label(make_flows(rows), None))
+    assert [said[n] for n in range(5)] == ["guess", "benign", "benign", "benign", "guess"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("port = 70000", "no number of 0 to 65535"),
+        ('protocol = "carrier-pigeon"', "no IP protocol"),
+        ("port = 22", "a port, but no target"),
+    ],
+)
+def test_a_wrong_port_or_protocol_is_refused(tmp_path, line, message):
+    path = tmp_path / "e.toml"
+    target = "" if "no target" in message else 'target = "10.0.0.2"\n'
+    path.write_text(f'[[event]]\nstart = 0\nend = 1\ncategory = "x"\n{target}{line}\n')
+    with pytest.raises(SourceError, match=message):
+        read_events(path)
