@@ -7,7 +7,8 @@ import importlib.metadata
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,14 @@ def _imports(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
                 yield path, (node.module or "").split(".")[0]
 
 
+@cache
+def _provides() -> Mapping[str, list[str]]:
+    """Return the distributions behind each importable name: seconds, so only once."""
+    return importlib.metadata.packages_distributions()
+
+
 def _undeclared(paths: Iterable[Path], allowed: set[str]) -> set[str]:
-    provides = importlib.metadata.packages_distributions()
+    provides = _provides()
     found = set()
     for path, module in _imports(paths):
         if module in sys.stdlib_module_names:

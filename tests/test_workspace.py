@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tests.conftest import Member
 
-TOP = {"packages", "bench", "tests", "pyproject.toml", "uv.lock", "README.md", "LICENSE"}
+TOP = {
+    "packages",
+    "bench",
+    "conftest.py",
+    "tests",
+    "pyproject.toml",
+    "uv.lock",
+    "README.md",
+    "LICENSE",
+}
 LARGEST_FILE = 500_000
 SAMPLE = Path("packages/flowprep/src/netvigil_flowprep/sample")
 """The packaged sample, whose size `tests/lab/test_sample.py` bounds as a whole."""
