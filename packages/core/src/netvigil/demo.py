@@ -7,7 +7,9 @@ Everything it does can be done again from what it leaves: the sample, its flows 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,15 +35,17 @@ METHODS: Mapping[str, dict[str, Any]] = {
     "raw": {
         "encoder": {"name": "raw"},
         "scorer": {"name": "pca"},
-        "evaluate": {"also": ["hbos", "iforest"]},
+        "evaluate": {"also": ["iforest"]},
     },
     "anomal-e": {
-        "encoder": {"name": "anomal-e", "epochs": 200},
+        "graph": {"builder": "flow-host", "window_s": 60},
+        "encoder": {"name": "anomal-e", "epochs": 100},
         "scorer": {"name": "cblof"},
-        "evaluate": {"also": ["hbos"], "baselines": []},
+        "evaluate": {"also": ["iforest"], "baselines": []},
     },
     "autographad": {
-        "encoder": {"name": "autographad", "epochs": 60},
+        "graph": {"builder": "flow-host", "window_s": 30},
+        "encoder": {"name": "autographad", "epochs": 40},
         "scorer": {"name": "weighted-terms"},
         "evaluate": {"baselines": []},
     },
@@ -53,7 +57,6 @@ EXPERIMENT: Mapping[str, Any] = {
     "labels": {"labeller": "table", "truth": "flows.labels.parquet"},
     "split": {"protocol": "time", "train": 0.5, "calibrate": 0.15, "purge_s": 10},
     "train": {"drop_attacks": True},
-    "graph": {"builder": "flow-host", "window_s": 10},
     "threshold": {"name": "quantile", "keep": 0.01},
     "run": {"seeds": [0, 1, 2]},
 }
@@ -70,6 +73,31 @@ class Demo:
     report: Path
     alerts: Sequence[str]
     remarks: Sequence[str]
+    seconds: Mapping[str, float]
+
+
+STEPS = {
+    "sample": "A recorded network: capture, and what truly happened in it",
+    "flows": "Packets to flows, flows to labels",
+    "audit": "Can these data tell a good detector from a trivial rule?",
+    "methods": "Detectors on features, on graphs, and rules of novelty: fit, score, judge",
+    "report": "One page of everything",
+}
+
+
+class _Steps:
+    """Announces each step, and times it."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        self.say(f"{list(STEPS).index(name) + 1}. {STEPS[name]}")
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - began, 2)
 
 
 def run_demo(
@@ -88,28 +116,54 @@ def run_demo(
         RunError: `out` exists already, or a method failed.
         UnknownPartError: No package that brings a sample is installed.
     """
+    from netvigil.report.runs import open_runs
+    from netvigil.report.write import NAME, write_page
+
     if out.exists():
         msg = "There is something of that name already."
         raise RunError(msg, where=str(out), do="Choose another --out, or remove it.")
     plugins = load_plugins()
-    say("1. A recorded network: capture, and what truly happened in it")
-    files = write_sample(plugins, out / "sample", name=sample)
-    remarks: list[str] = []
-    say("2. Packets to flows, flows to labels")
-    converted = _flows(files, out / "flows.parquet", phases, remarks)
-    say("3. Can these data tell a good detector from a trivial rule?")
-    audited = _audit(out / "flows.parquet", phases())
-    methods = dict(_installed(plugins, remarks))
+    steps, remarks = _Steps(say), list[str]()
+    with steps.step("sample"):
+        plugins = load_plugins()
+        files = write_sample(plugins, out / "sample", name=sample)
+    with steps.step("flows"):
+        converted = _flows(files, out / "flows.parquet", phases, remarks)
+    with steps.step("audit"):
+        audited = _audit(out / "flows.parquet", phases())
+    with steps.step("methods"):
+        _run_all(out, dict(_installed(plugins, remarks)), plugins, seed, phases, say)
+    with steps.step("report"):
+        drawn, notes = open_runs([out / "runs"])
+        write_page(drawn, out / NAME, notes=[*remarks, *notes], phases=phases())
+    return Demo(
+        out=out,
+        converted=converted,
+        audit=audited,
+        runs=find_runs([out / "runs"])[0],
+        report=out / NAME,
+        alerts=list(_told(drawn)),
+        remarks=remarks,
+        seconds=steps.seconds,
+    )
+
+
+def _run_all(
+    out: Path,
+    methods: Mapping[str, dict[str, Any]],
+    plugins: Plugins,
+    seed: int,
+    phases: Callable[[], Phases],
+    say: Callable[[str], None],
+) -> None:
+    """Write the suite beside its flows, and run it."""
     file = out / "demo.toml"
     file.write_text(tomli_w.dumps(_suite(methods, seed)), "utf-8")
-    say(f"4. {len(methods)} methods, {len(EXPERIMENT['run']['seeds'])} seeds each")
-    outcomes = run_suite(load_suite(file), plugins, out=out / "runs", make_phases=phases, say=say)
-    for outcome in outcomes:
+    suite = load_suite(file)
+    for outcome in run_suite(suite, plugins, out=out / "runs", make_phases=phases, say=say):
         if outcome.state == "failed":
             msg = f"The method '{outcome.name}' failed."
             raise RunError(msg, where=outcome.reason, do=f"Try: netvigil run {file}")
-    say("5. One page of everything")
-    return _page(out, converted, audited, remarks, phases())
 
 
 def _flows(
@@ -155,30 +209,6 @@ def _suite(methods: Mapping[str, dict[str, Any]], seed: int) -> dict[str, Any]:
     return {**EXPERIMENT, "run": {"seeds": seeds}, "suite": {"vary": vary}}
 
 
-def _page(
-    out: Path,
-    converted: Mapping[str, Any],
-    audited: Audit,
-    remarks: list[str],
-    phases: Phases,
-) -> Demo:
-    from netvigil.report.runs import open_runs
-    from netvigil.report.write import NAME, write_page
-
-    drawn, notes = open_runs([out / "runs"])
-    write_page(drawn, out / NAME, notes=[*remarks, *notes], phases=phases)
-    runs, _ = find_runs([out / "runs"])
-    return Demo(
-        out=out,
-        converted=converted,
-        audit=audited,
-        runs=runs,
-        report=out / NAME,
-        alerts=list(_told(drawn)),
-        remarks=remarks,
-    )
-
-
 def _told(runs: Sequence[ReportedRun]) -> Iterator[str]:
     """Say the highest alert of each method in words, each about another pair of hosts."""
     told: set[frozenset[str]] = set()
@@ -209,6 +239,7 @@ def summary(demo: Demo) -> dict[str, Any]:
         "report": str(demo.report),
         "converted": dict(demo.converted),
         "remarks": list(demo.remarks),
+        "seconds": dict(demo.seconds),
         "alerts": list(demo.alerts),
         "receipts": {run.name: json.loads(run.receipt.model_dump_json()) for run in demo.runs},
     }

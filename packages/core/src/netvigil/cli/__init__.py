@@ -81,9 +81,6 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line: exit code 0, 1 where the job failed, 2 where the call was wrong."""
-    # Threads of OpenMP spin while they wait for one another. Where other work shares the machine
-    # that costs many times the training itself; whoever sets it otherwise is obeyed.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         result = cli.main(args=args, prog_name="netvigil", standalone_mode=False)
     except click.ClickException as error:

@@ -65,7 +65,9 @@ def _show(done: Demo, seconds: float) -> None:
         click.echo(printable(f"- {alert}"))
     for remark in done.remarks:
         click.echo(f"\n{remark}")
-    click.echo(f"\n{seconds:.0f} s in all. Open the report: {done.report}")
+    steps = ", ".join(f"{name} {took:.1f} s" for name, took in done.seconds.items())
+    click.echo(f"\nTook {seconds:.0f} s: {steps}.")
+    click.echo(f"Open the report: {done.report}")
     click.echo(f"The same again, or changed: netvigil run {done.out / 'demo.toml'} --out OTHER")
     click.echo(f"Your own capture: netvigil detect {done.out}/runs/autographad/bundle YOUR.pcap")
 

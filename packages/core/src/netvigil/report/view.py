@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -292,13 +294,13 @@ def points(run: ReportedRun) -> dict[str, Any] | None:
     place = {name: number for number, name in enumerate(classes)}
     score = sample["score"].to_numpy()
     rank = np.argsort(np.argsort(score, kind="stable"), kind="stable")
+    kinds = [(s, m, d) for s in spaces for m in ("pca", "t-sne") for d in (2, 3)]
+    # t-SNE leaves Python for most of its time, so threads do several at once.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        drawn = list(pool.map(lambda kind: projections.points(run, *kind), kinds))
     views = {
-        f"{space}|{method}|{dims}": np.round(1000 * projections.points(run, space, method, dims))
-        .astype(int)
-        .tolist()
-        for space in spaces
-        for method in ("pca", "t-sne")
-        for dims in (2, 3)
+        "|".join(map(str, kind)): np.round(1000 * x).astype(int).tolist()
+        for kind, x in zip(kinds, drawn, strict=True)
     }
     return {
         "spaces": spaces,

@@ -1,12 +1,19 @@
-"""Which device to compute on, decided once."""
+"""Which device to compute on, decided once, and with how many threads."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from netvigil.errors import ConfigError
 
 _HERE = "device"
+SEVERAL_THREADS = 4096
+"""Flows of a step from which PyTorch's threads pay. Below, they mostly wait for one another: two
+took as long as one on idle cores (steps of 256 to 1,024 flows), and many times as long on busy
+ones."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -39,6 +46,18 @@ def resolve_device(name: str) -> torch.device:
         msg = f"'{name}' is asked for, but there are {torch.cuda.device_count()} GPUs."
         raise ConfigError(msg, where=_HERE, do="GPUs are numbered from cuda:0.")
     return torch.device("cuda", number)
+
+
+@contextmanager
+def threads_for(flows: int, device: torch.device) -> Iterator[None]:
+    """Compute with one thread while steps of so few flows are taken on a CPU."""
+    before = torch.get_num_threads()
+    if device.type == "cpu" and flows < SEVERAL_THREADS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def device_name(device: torch.device) -> str | None:

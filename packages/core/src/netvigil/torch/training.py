@@ -22,7 +22,7 @@ from netvigil.errors import TrainingError
 from netvigil.protocols import Watch
 from netvigil.torch.batches import flows_per_window
 from netvigil.torch.checkpoints import Checkpoint, Checkpoints
-from netvigil.torch.device import resolve_device
+from netvigil.torch.device import resolve_device, threads_for
 from netvigil.torch.learners import Batch, Learner, Step, Trained
 from netvigil.torch.loop import Fit, Task, try_step
 from netvigil.torch.settings import TrainingConfig
@@ -135,9 +135,17 @@ def _attempt(
         fit = Fit(task, flows, checkpoints)
         if found is not None:
             fit.restore(found)
-        return fit.learner, fit.run()
+        with threads_for(_flows_per_step(task, flows), task.device):
+            return fit.learner, fit.run()
     except torch.OutOfMemoryError:
         return None
+
+
+def _flows_per_step(task: Task[Any], flows: int) -> int:
+    """Return about how many flows a step has."""
+    if task.config.batch_windows is None:
+        return max(flows, int(task.sizes.mean()))
+    return int(task.sizes.mean() * task.config.batch_windows)
 
 
 def _most_flows(task: Task[Any]) -> int:
