@@ -119,7 +119,7 @@ def score_distribution(run: ReportedRun) -> Figure:
 @drawn
 def attack_recall(*runs: ReportedRun) -> Figure:
     """Draw the share of each attack class that every method alerts on, as a table of shades."""
-    methods = [(run, each) for run in runs for each in _ranked(run)[:LINES]]
+    methods = _rows(runs)
     classes = list(dict.fromkeys(a.attack for _, m in methods for a in m.attacks))
     support = {a.attack: a.support for _, m in methods for a in m.attacks}
     made, axes = figure(max(4.5, 1.9 + 0.62 * len(classes)), max(1.6, 1.1 + 0.27 * len(methods)))
@@ -150,6 +150,18 @@ def attack_recall(*runs: ReportedRun) -> Figure:
     for side in axes.spines.values():
         side.set_visible(False)
     return made
+
+
+def _rows(runs: Sequence[ReportedRun]) -> list[tuple[ReportedRun, MethodResult]]:
+    """Return every method, and each baseline once, with the run that it is of."""
+    methods = [(run, each) for run in runs for each in _ranked(run) if each.kind == "method"]
+    baselines = {
+        each.method: (run, each)
+        for run in reversed(runs)
+        for each in reversed(_ranked(run))
+        if each.kind == "baseline"
+    }
+    return [*methods, *reversed(baselines.values())]
 
 
 def _cell(column: int, row: int, value: float) -> Rectangle:
@@ -238,6 +250,8 @@ def _say(axes: Axes, words: str) -> None:
 
 
 def _full(run: ReportedRun, result: MethodResult, runs: Sequence[ReportedRun]) -> str:
+    if result.kind == "baseline":
+        return result.method
     same = [other for other in runs if other.result(result.method) is not None]
     return result.method if len(same) <= 1 else f"{result.method} ({run.name})"
 
@@ -287,4 +301,6 @@ def _legend(made: Figure, axes: Axes) -> None:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1e5 else f"{value:.1e}"
+    if 1e3 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

@@ -15,14 +15,14 @@ from matplotlib.ticker import FuncFormatter
 from netvigil.report.runs import ReportedRun
 from netvigil.report.theme import INK, drawn, figure, named, series
 
-CLASSES = 8  # attacks with a lane of their own below the scores
+CLASSES = 16  # attacks with a lane of their own below the scores
 
 
 @drawn
 def timeline(run: ReportedRun) -> Figure:
     """Draw the scores of the test part over time, true events shaded, bins with alerts marked."""
     table = _part(run, "test")
-    events = run.evidence.events.to_pandas()
+    events = run.evidence.events.to_pandas().sort_values("start", kind="stable")
     lanes = list(dict.fromkeys(events["attack"].astype(str)))[:CLASSES]
     made = Figure(figsize=(9.6, 2.7 + 0.17 * len(lanes)))
     ratio = [3.0, 0.25 + 0.2 * len(lanes)] if lanes else [1.0]
@@ -33,10 +33,11 @@ def timeline(run: ReportedRun) -> Figure:
     for place, name in enumerate(lanes):
         for event in events[(events["attack"] == name).to_numpy()].itertuples():
             begin, end = scale(event.start), scale(event.end)
-            axes.axvspan(begin, end, color=INK["shade"], lw=0, alpha=0.35, zorder=0)
-            rows[1].plot(
-                [begin, end], [place, place], color=series(place), lw=5, solid_capstyle="butt"
-            )
+            colour = series(place)
+            rows[1].plot([begin, end], [place, place], color=colour, lw=5, solid_capstyle="butt")
+            rows[1].plot([begin], [place], color=colour, marker="s", ms=3)  # however short it was
+    for begin, end in _united(events):
+        axes.axvspan(scale(begin), scale(end), color=INK["shade"], lw=0, alpha=0.45, zorder=0)
     if lanes:
         rows[1].set_yticks(range(len(lanes)), [named(name, longest=22) for name in lanes], size=7)
         rows[1].set(ylim=(len(lanes) - 0.4, -0.6))
@@ -45,6 +46,17 @@ def timeline(run: ReportedRun) -> Figure:
     _label(rows[-1], run)
     _legend(made, axes)
     return made
+
+
+def _united(events: pd.DataFrame) -> list[tuple[int, int]]:
+    """Return the moments covered by any event, which come in the order of their starts."""
+    united: list[tuple[int, int]] = []
+    for start, end in zip(events["start"].tolist(), events["end"].tolist(), strict=True):
+        if united and start <= united[-1][1]:
+            united[-1] = (united[-1][0], max(end, united[-1][1]))
+        else:
+            united.append((start, end))
+    return united
 
 
 def extent(run: ReportedRun, made: Figure) -> dict[str, float]:

@@ -13,7 +13,8 @@ from netvigil.evidence import details, sample, traffic
 from netvigil.evidence.curves import TestTruth
 from netvigil.features import FeatureContract, extract
 from netvigil.truth import ATTACK, BENIGN
-from packages.core.tests import fakes
+
+from . import fakes
 
 
 def flows(count: int = 400, *, seed: int = 0) -> FlowTable:

@@ -10,7 +10,8 @@ from netvigil import runner
 from netvigil.errors import RunError
 from netvigil.evidence import FOLDER, Evidence
 from netvigil.phases import Phases
-from packages.core.tests import fakes
+
+from . import fakes
 
 
 @pytest.fixture(scope="module")

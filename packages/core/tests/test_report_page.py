@@ -15,8 +15,9 @@ from netvigil.phases import Phases
 from netvigil.report import open_run, open_runs, to_html, write_page, write_pngs
 from netvigil.report import page as module
 from netvigil.report.write import page_path
-from packages.core.tests import fakes, finished
-from packages.core.tests.test_comparison_page import Page as Parser
+
+from . import fakes, finished
+from .test_comparison_page import Page as Parser
 
 LARGEST = 5_000_000
 MEASURED = ("x_a", "x_b", "packets", "bytes")

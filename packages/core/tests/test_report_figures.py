@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from netvigil import report
 from netvigil.report import graph, projections, theme
 from netvigil.report.runs import Edge
-from packages.core.tests import fakes, finished
+
+from . import fakes, finished
 
 
 @pytest.fixture(scope="module")
