@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netvigil.errors import ConfigError, ContractError, TrainingError
-from netvigil.torch import training
+from netvigil.torch import device, training
 from netvigil.torch.generators import build, generator
 from netvigil.torch.settings import TrainingConfig
 from netvigil.torch.training import Step, fit_network, hold_out
@@ -318,3 +318,22 @@ def test_out_of_memory_with_a_chosen_batch_says_which_would_fit(chosen):
 def test_a_window_that_does_not_fit_says_its_size(batch):
     with pytest.raises(TrainingError, match="One window has 9 flows"):
         fit([windows(SIZES)], edit=hungry(8), batch=batch)
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_small_steps_compute_on_one_thread_and_give_the_others_back(monkeypatch, many):
+    monkeypatch.setattr(device, "SEVERAL_THREADS", 4 if many else 1_000)
+    seen = set()
+
+    def look(losses, batch, step):
+        seen.add(torch.get_num_threads())
+        return losses
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        fit([windows(SIZES)], edit=look, batch=12, epochs=1)
+        assert seen == {2 if many else 1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
