@@ -98,6 +98,7 @@ class _Steps:
         began = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - began, 2)
+        self.say(f"   done in {self.seconds[name]:.1f} s")
 
 
 def run_demo(

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from netvigil.demo import Demo
 
 
+FIGURES = ("auroc", "auprc", "tpr_at_fpr_1%", "alerts_per_hour")
+"""Of the closing table, as it must fit a terminal; the report has all."""
+
+
 @click.command(epilog="Example: netvigil demo --out demo-run")
 @click.option("--out", type=EXISTING, help="Folder to make. Default: netvigil-runs/demo-N")
 @click.option("--seed", default=0, show_default=True, help="First of the three seeds.")
@@ -27,7 +31,7 @@ def demo(out: Path | None, seed: int, sample: str | None, *, as_json: bool) -> N
     began = time.perf_counter()
     done = run_demo(
         out or _free(),
-        phases=lambda: phases(quiet=as_json),
+        phases=lambda: phases(quiet=as_json, keep=False),
         say=lambda text: click.echo(text, err=True) if not as_json else None,
         seed=seed,
         sample=sample,
@@ -58,7 +62,7 @@ def _show(done: Demo, seconds: float) -> None:
         click.echo(printable(f"Audit, {finding.severity}: {finding.what}"))
     click.echo()
     compared = comparison.compare(done.runs)
-    show(compared, comparison.chosen(None, comparison.LONG), wide=False)
+    show(compared, comparison.chosen(None, FIGURES), wide=False)
     _show_recall(done)
     click.echo("\nThe highest alert of each method, in words:")
     for alert in done.alerts:

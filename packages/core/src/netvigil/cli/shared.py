@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,12 +63,15 @@ def options_option(function: F) -> F:
     )(function)
 
 
+@dataclass(frozen=True)
 class Bars:
-    """Progress bars on standard error, through rich."""
+    """Progress bars on standard error, through rich; without `keep` a finished one vanishes."""
+
+    keep: bool = True
 
     @contextmanager
     def phase(self, name: str, total: int | None) -> Iterator[Advance]:
-        """Show one bar while a phase runs, and leave it when it is done."""
+        """Show one bar while a phase runs."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -83,19 +87,24 @@ class Bars:
             TextColumn("{task.description:<20}"),
             BarColumn(bar_width=30),
             TaskProgressColumn(),
-            TextColumn("{task.completed:>12,.0f} flows"),
+            TextColumn("{task.fields[counted]:>18}"),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=Console(stderr=True), transient=False) as progress:
-            task = progress.add_task(name, total=total)
-            yield lambda flows: progress.update(task, advance=flows)
-            done = progress.tasks[0].completed
-            progress.update(task, total=max(done, 1), completed=max(done, 1) if done else 1)
+        with Progress(*columns, console=Console(stderr=True), transient=not self.keep) as progress:
+            task = progress.add_task(name, total=total, counted="")
+
+            def advance(flows: int) -> None:
+                done = progress.tasks[0].completed + flows
+                progress.update(task, completed=done, counted=f"{done:,.0f} flows")
+
+            yield advance
+            done = max(progress.tasks[0].completed, 1)
+            progress.update(task, total=done, completed=done)
 
 
-def phases(*, quiet: bool = False) -> Phases:
+def phases(*, quiet: bool = False, keep: bool = True) -> Phases:
     """Return phases with bars where a person is looking, else without."""
-    display: Display = Quiet() if quiet or not sys.stderr.isatty() else Bars()
+    display: Display = Quiet() if quiet or not sys.stderr.isatty() else Bars(keep)
     return Phases(display)
 
 
