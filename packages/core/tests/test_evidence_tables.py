@@ -6,28 +6,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from netvigil import runner
 from netvigil.errors import RunError
 from netvigil.evidence import FOLDER, Evidence
-from netvigil.phases import Phases
 
-from . import fakes
+from . import fakes, finished
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A finished run with labels; tests only read it."""
-    folder = tmp_path_factory.mktemp("evidence")
-    source = fakes.write_csv(folder / "a.csv", fakes.traffic())
     settings = {"evaluate": {"also": ["forest"], "baselines": [], "resamples": 5}}
-    runner.run(
-        fakes.experiment(source, **settings),
-        fakes.plugins(),
-        base=folder,
-        out=folder / "run",
-        phases=Phases(),
-    )
-    return folder / "run"
+    return finished.run(tmp_path_factory.mktemp("evidence"), fakes.traffic(), **settings)
 
 
 def test_a_run_keeps_it_and_it_agrees_with_the_scores(run):

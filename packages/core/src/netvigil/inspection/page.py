@@ -44,6 +44,7 @@ def to_html(found: Inspection, facts: Mapping[str, Any], labels: str) -> str:
         "page.html",
         __package__ or "",
         scripts=("sort.js",),
+        style="page.css",
         found=found,
         facts=facts,
         labels=labels,
