@@ -26,7 +26,16 @@ def run(tmp_path_factory):
 FIGURES = [
     name
     for name in report.__all__
-    if name not in {"ReportedRun", "open_run", "open_runs", "to_html", "write_page", "write_pngs"}
+    if name
+    not in {
+        "populations",
+        "ReportedRun",
+        "open_run",
+        "open_runs",
+        "to_html",
+        "write_page",
+        "write_pngs",
+    }
 ]
 
 
@@ -149,3 +158,23 @@ class TestProjections:
     def test_flows_that_are_all_alike_are_one_point(self):
         x = np.ones((20, 4), np.float32)
         assert not projections._projected(x.tobytes(), x.shape, "pca", 3).any()
+
+
+class TestPopulations:
+    def test_real_and_synthetic_rows_lie_in_one_picture(self):
+        rng = np.random.default_rng(0)
+        groups = {
+            "real": rng.normal(size=(900, 5)).astype(np.float32),
+            finished.HOSTILE: rng.normal(3, 1, size=(20, 5)).astype(np.float32),
+        }
+        made = report.populations(groups, "pca", most=300)
+        drawn = {c.get_label(): len(c.get_offsets()) for c in made.axes[0].collections}
+        assert sorted(drawn.values()) == [20, 300]
+        assert "real, of 900 (300)" in drawn
+        assert "<metadata" not in theme.to_svg(made, name="p", words="")
+
+    @pytest.mark.parametrize("shapes", [((9, 3),), ((20, 3), (20, 4))])
+    def test_what_has_no_common_columns_is_refused(self, shapes):
+        groups = {str(k): np.zeros(shape, np.float32) for k, shape in enumerate(shapes)}
+        with pytest.raises(ValueError, match="same columns"):
+            report.populations(groups)

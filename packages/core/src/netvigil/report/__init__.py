@@ -1,7 +1,7 @@
 """Pictures of runs: one offline page, and every plot as a function that returns a figure.
 
-Functions take what `open_run` returns and give a Matplotlib figure, which saves itself as PNG, SVG
-or PDF:
+Functions take what `open_run` returns (`populations` takes matrices) and give a Matplotlib figure,
+which saves itself as PNG, SVG or PDF:
 
     run = open_run(Path("netvigil-runs/unsw"))
     precision_recall(run).savefig("pr.pdf")
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from netvigil.report.graph import traffic_graph, traffic_side_by_side
     from netvigil.report.over_time import drift, timeline
     from netvigil.report.page import to_html
-    from netvigil.report.projections import projection
+    from netvigil.report.projections import populations, projection
     from netvigil.report.runs import ReportedRun, open_run, open_runs
     from netvigil.report.training import training_loss
     from netvigil.report.write import write_page, write_pngs
@@ -37,6 +37,7 @@ __all__ = [
     "drift",
     "open_run",
     "open_runs",
+    "populations",
     "precision_recall",
     "projection",
     "roc",

@@ -7,6 +7,7 @@ which flows are neighbours.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -99,31 +100,75 @@ def projection(
 ) -> Figure:
     """Draw the sample as points, coloured by class or by rank of score."""
     x = points(run, space, method, dims)
+    names = run.evidence.sample["attack"].to_pylist()
+    if colour == "class":
+        return _by_name(x, names, classes(run), words(space, method))
+    made, axes = _empty(dims, words(space, method))
+    rank = np.argsort(np.argsort(run.evidence.sample["score"].to_numpy()))
+    dots = axes.scatter(*x.T, c=rank / max(len(rank) - 1, 1), s=9, cmap="viridis", lw=0)
+    made.colorbar(dots, ax=axes, label="rank of the score within the sample", shrink=0.7)
+    return made
+
+
+@drawn
+def populations(
+    groups: Mapping[str, NDArray[np.float32]],
+    method: Method = "t-sne",
+    dims: int = 2,
+    *,
+    most: int = 400,
+    seed: int = 0,
+) -> Figure:
+    """Draw rows of several matrices of the same columns together, such as real and synthetic flows.
+
+    Of each at most `most` rows are drawn, by `seed`; the legend says of how many.
+
+    Shapes:
+        groups: name -> float32 [rows, columns], finite
+
+    Raises:
+        ValueError: Matrices of other widths, or fewer than 10 rows in all.
+    """
+    rng = np.random.default_rng(seed)
+    kept = [rows[np.sort(rng.permutation(len(rows))[:most])] for rows in groups.values()]
+    if len({rows.shape[1:] for rows in kept}) != 1 or sum(map(len, kept)) < FEWEST:
+        shapes = ", ".join(f"{named(name)}: {rows.shape}" for name, rows in groups.items())
+        msg = f"Matrices of the same columns and {FEWEST} rows are needed, not {shapes}."
+        raise ValueError(msg)
+    whole = np.concatenate(kept).astype(np.float32)
+    x = _projected(whole.tobytes(), whole.shape, method, dims)
+    labels = [f"{name}, of {len(rows):,}" for name, rows in groups.items()]
+    names = [label for label, rows in zip(labels, kept, strict=True) for _ in rows]
+    return _by_name(x, names, labels, "t-SNE" if method == "t-sne" else "PCA")
+
+
+def _empty(dims: int, title: str) -> tuple[Figure, Any]:
     made = Figure(figsize=(5.0, 4.6))
     axes: Any = made.add_subplot(projection="3d" if dims == 3 else None)
-    names = np.array(run.evidence.sample["attack"].to_pylist())
-    if colour == "score":
-        rank = np.argsort(np.argsort(run.evidence.sample["score"].to_numpy()))
-        drawn_points = axes.scatter(*x.T, c=rank / max(len(rank) - 1, 1), s=9, cmap="viridis", lw=0)
-        made.colorbar(
-            drawn_points, ax=axes, label="rank of the score within the sample", shrink=0.7
-        )
-    else:
-        for place, name in enumerate(classes(run)):
-            rows = names == name
-            calm = name in {BENIGN, UNKNOWN}
-            axes.scatter(
-                *x[rows].T,
-                s=7 if calm else 11,
-                lw=0,
-                alpha=0.5 if calm else 0.9,
-                color=INK["benign"] if calm else series(place),
-                label=f"{named(name, longest=22)} ({int(rows.sum()):,})",
-            )
-        made.legend(loc="outside lower left", ncols=3, markerscale=1.6, handlelength=0.8)
     for name in "xyz"[:dims]:
         getattr(axes, f"set_{name}ticks")([])
-    axes.set_title(words(space, method), size=9)
+    axes.set_title(title, size=9)
+    return made, axes
+
+
+def _by_name(
+    x: NDArray[np.float64], names: Sequence[str], order: Sequence[str], title: str
+) -> Figure:
+    """Draw points in a colour for each name; what is no attack is grey and lies below the rest."""
+    made, axes = _empty(x.shape[1], title)
+    of = np.array(names)
+    for place, name in enumerate(order):
+        rows = of == name
+        calm = name in {BENIGN, UNKNOWN}
+        axes.scatter(
+            *x[rows].T,
+            s=7 if calm else 11,
+            lw=0,
+            alpha=0.5 if calm else 0.9,
+            color=INK["benign"] if calm else series(place),
+            label=f"{named(name, longest=28)} ({int(rows.sum()):,})",
+        )
+    made.legend(loc="outside lower left", ncols=3, markerscale=1.6, handlelength=0.8)
     return made
 
 

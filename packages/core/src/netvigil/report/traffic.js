@@ -58,7 +58,6 @@ function traffic(run) {
   const controls = section.querySelector(".controls");
   controls.hidden = false;
   const setting = (name) => controls.querySelector(`[name="${name}"]`);
-  if (!setting("layout")) return;
   const fields = ["src", "dst", "flows", "bytes", "score", "alerts", "attacks", "attack", "services"];
   const edgesOf = (number) => (data.graphs[number] || []).map((row) => {
     const edge = Object.fromEntries(row.map((value, k) => [fields[k], value]));
