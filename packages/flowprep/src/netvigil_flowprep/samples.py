@@ -1,4 +1,4 @@
-"""Sample `office`: ten minutes or so of a small network with attacks, recorded in a lab.
+"""Sample `office`: twelve minutes of a small network with attacks, recorded in a lab.
 
 `sample/README.md` says who was in it, what happened and how it was made. The flows and labels are
 those that the capture and its events become, for those who have no NFStream.

@@ -73,22 +73,12 @@ def events(
         when, end: int64 [flows], first and last moment of each flow, `when` rising
     """
     rows = list(_events(when, end, truth, gap))
-    names, starts, ends, flows = (
-        (list(column) for column in zip(*rows, strict=True))
-        if rows
-        else (
-            [],
-            [],
-            [],
-            [],
-        )
-    )
     return table(
         "events",
-        attack=pa.array(names, pa.string()),
-        start=np.array(starts, np.int64),
-        end=np.array(ends, np.int64),
-        flows=np.array(flows, np.int64),
+        attack=pa.array([name for name, *_ in rows], pa.string()),
+        start=np.array([start for _, start, _, _ in rows], np.int64),
+        end=np.array([stop for _, _, stop, _ in rows], np.int64),
+        flows=np.array([count for *_, count in rows], np.int64),
     )
 
 

@@ -19,6 +19,7 @@ WHOLE = -1
 SERVICES = 60  # most frequent ones, told apart by port; the rest are only called by their protocol
 LISTED = 3  # services named beside an edge
 PAIR = ["src", "dst"]
+MISSING = "(none)"
 COLUMNS = ["start", "src_ip", "dst_ip", "dst_port", "protocol", "fwd_bytes", "bwd_bytes"]
 """What a pass needs; `start` only because a flow table has one."""
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
@@ -59,7 +60,10 @@ def traffic(walk: Walk, facts: FlowFacts) -> Traffic:
     services and the bins, not with the flows.
     """
     services = _frequent(walk())
-    pieces = [_summed(_batch(flows, rows, facts, services)) for flows, rows in _aligned(walk())]
+    pieces = [
+        _summed(_batch(flows, rows, facts, services)).astype(dict.fromkeys(PAIR, "str"))
+        for flows, rows in _aligned(walk())
+    ]
     fine = _summed(pd.concat(pieces, ignore_index=True))
     pairs = _summed(fine, ["bin", *PAIR])
     kept = _telling(pairs)
@@ -198,17 +202,14 @@ def _listed(
     return listed.agg({column: ", ".join})
 
 
-def _addresses(flows: FlowTable, name: str) -> NDArray[np.object_]:
-    column = flows.table[name]
-    whole = (
-        column.unify_dictionaries().combine_chunks()
-        if column.num_chunks != 1
-        else (column.chunk(0))
-    )
-    texts = [text or "" for text in whole.dictionary.to_pylist()]
-    values = np.array([*texts, "(none)"], dtype=object)
-    found: NDArray[np.object_] = values[whole.indices.fill_null(len(texts)).to_numpy()]
-    return found
+def _addresses(flows: FlowTable, name: str) -> pd.Categorical:
+    """Return each flow's address by its code: no text per flow; a missing one is a name as well."""
+    whole = flows.table[name].cast(pa.string()).combine_chunks().dictionary_encode()
+    texts = whole.dictionary.to_pylist()
+    if MISSING not in texts:
+        texts.append(MISSING)
+    codes = whole.indices.fill_null(texts.index(MISSING)).to_numpy()
+    return pd.Categorical.from_codes(codes, pd.Index(texts, dtype="str"))
 
 
 def _numbers(flows: FlowTable, name: str, missing: int) -> NDArray[np.int64]:

@@ -235,8 +235,8 @@ def _graphs(run: ReportedRun, room: int) -> dict[str, Any]:
     return {
         "graphs": graphs,
         "titles": titles,
-        "hosts": list(hosts),
-        "classes": list(classes),
+        "hosts": list(map(printable, hosts)),
+        "classes": list(map(printable, classes)),
         "whole": WHOLE,
     }
 
