@@ -26,7 +26,7 @@ from netvigil.config import Choice
 from netvigil.contracts import FlowInfo
 from netvigil.errors import BundleError, NetvigilError
 from netvigil.features import FeatureContract
-from netvigil.pipeline import Assembly, Chosen, Pipeline, choose
+from netvigil.pipeline import Assembly, Chosen, Joined, Pipeline, choose
 from netvigil.plugins import Plugins
 from netvigil.protocols import State, Stateful
 from netvigil.reasons import FeatureProfile
@@ -209,7 +209,10 @@ def _choose(
         provider = f"{room['distribution']} {room['version']}"
         where = f"It was made with {provider}. {error}"
         raise BundleError(what, where=where, do=f"Install {provider}.") from error
-    return _anywhere(chosen) if kind is parts.Encoder else chosen
+    if kind is not parts.Encoder:
+        return chosen
+    beside = [_choose(other, kind, name, plugins, folder) for other in room.get("beside", ())]
+    return Joined.of(_anywhere(chosen), tuple(beside)) if beside else _anywhere(chosen)
 
 
 def _anywhere(encoder: Chosen) -> Chosen:

@@ -5,8 +5,9 @@ Nothing here sees a label, except a threshold whose part says that it is supervi
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from netvigil import parts, protocols
 from netvigil.contracts import EncodedFlows, WindowGraphs
 from netvigil.phases import Advance, Phases
 from netvigil.pipeline import Chosen, Pipeline, encode_checked
-from netvigil.prepare import Prepared, sample_rows
+from netvigil.prepare import HELD_OUT, Prepared, sample_rows
 from netvigil.seeds import Kind, MethodRun, SeedResults
 from netvigil.splits import CALIBRATE, TEST
 from netvigil.windows import SpooledWindows
@@ -32,6 +33,7 @@ class Learnt:
     encoder: protocols.Encoder
     train: EncodedFlows
     fit_s: float
+    held_out: EncodedFlows | None = None
 
 
 def learn(
@@ -44,7 +46,7 @@ def learn(
     chosen, windows = prepared.assembly.encoder, prepared.windows["train"]
     encoder: protocols.Encoder = chosen.make()
     begin = time.perf_counter()
-    if _random_encoder(chosen):
+    if not (isinstance(chosen.part, parts.Encoder) and chosen.part.passes == "none"):
         encoder = _fit_encoder(encoder, windows, seed, phases, checkpoints)
     else:
         encoder = encoder.fit(windows, seed=seed)
@@ -53,7 +55,18 @@ def learn(
     with phases.phase("encode train", windows.flows) as advance:
         train = encode_rows(lambda w: encode_checked(encoder, chosen.name, w), windows, rows)
         advance(windows.flows)
-    return Learnt(encoder, train, took)
+    return Learnt(encoder, train, took, _encode_held_out(prepared, encoder, seed))
+
+
+def _encode_held_out(
+    prepared: Prepared, encoder: protocols.Encoder, seed: int
+) -> EncodedFlows | None:
+    """Encode (a seeded sample of) the train flows that were held out, where there are any."""
+    windows, name = prepared.windows.get(HELD_OUT), prepared.assembly.encoder.name
+    if windows is None:
+        return None
+    rows = sample_rows(windows.flows, prepared.experiment.features.fit_flows, seed)
+    return encode_rows(lambda w: encode_checked(encoder, name, w), windows, rows)
 
 
 def _fit_encoder(
@@ -207,6 +220,7 @@ class _Task:
     encode: Encode
     seeded: bool
     before_s: float = 0.0
+    held_out: EncodedFlows | None = None
 
 
 def _tasks(prepared: Prepared, learnt: Learnt, seed: int) -> Iterator[_Task]:
@@ -229,17 +243,22 @@ def _tasks(prepared: Prepared, learnt: Learnt, seed: int) -> Iterator[_Task]:
             encode=encode,
             seeded=random_encoding or _random_scorer(chosen),
             before_s=learnt.fit_s,
+            held_out=learnt.held_out,
         )
     shown = [(c.name, c.config) for c in named] if encoder.name == "raw" else []
     wanted = [c for c in assembly.baselines if (c.name, c.config) not in shown]
-    train = encode_rows(_plain, windows, rows) if wanted else learnt.train
+    # Baselines need no calibration, so nothing is held out from them.
+    whole = prepared.whole_train
+    rows = sample_rows(sum(w.flows for w in whole), prepared.experiment.features.fit_flows, seed)
+    train = encode_rows(_plain, itertools.chain(*whole), rows) if wanted else learnt.train
     for chosen in wanted:
         seeded = rows is not None or _random_scorer(chosen)
         yield _Task(f"raw + {chosen.row}", "baseline", chosen, train, _plain, seeded)
 
 
 def _random_encoder(chosen: Chosen) -> bool:
-    return not (isinstance(chosen.part, parts.Encoder) and chosen.part.passes == "none")
+    part = chosen.part
+    return not (isinstance(part, parts.Encoder) and (part.passes == "none" or not part.seeded))
 
 
 def _random_scorer(chosen: Chosen) -> bool:
@@ -252,6 +271,9 @@ def _fit_scorer(task: _Task, seed: int, phases: Phases) -> tuple[protocols.Score
     begin = time.perf_counter()
     with phases.phase("fit scorer", len(task.train)) as advance:
         scorer = scorer.fit(task.train, seed=seed)
+        if isinstance(scorer, protocols.CalibratedScorer):
+            assert task.held_out is not None  # the part says `calibrated`: see prepare
+            scorer = scorer.calibrate(task.held_out, seed=seed)
         advance(len(task.train))
     return scorer, time.perf_counter() - begin
 
@@ -272,7 +294,7 @@ def _plain(windows: WindowGraphs) -> EncodedFlows:
 
 
 def encode_rows(
-    encode: Encode, windows: SpooledWindows, rows: NDArray[np.int64] | None
+    encode: Encode, windows: Iterable[WindowGraphs], rows: NDArray[np.int64] | None
 ) -> EncodedFlows:
     """Encode all windows, batch by batch, and keep the chosen rows (all where None).
 

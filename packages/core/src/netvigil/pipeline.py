@@ -21,6 +21,7 @@ from netvigil.config import Choice, Experiment, part_config, section_keys
 from netvigil.contracts import EncodedFlows, FlowFeatures, FlowInfo, FlowTable, WindowGraphs
 from netvigil.errors import ConfigError, IncompatiblePartsError, RunError
 from netvigil.features import FeatureContract, extract
+from netvigil.joined import JoinedEncoder, joined_part
 from netvigil.overlays import require_parity, supervised
 from netvigil.plugins import P, Plugins, Provider
 from netvigil.reasons import FeatureProfile
@@ -64,6 +65,33 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class Joined(Chosen):
+    """An encoder with others beside it, which makes one `JoinedEncoder` of them all."""
+
+    beside: tuple[Chosen, ...] = ()
+
+    @staticmethod
+    def of(main: Chosen, beside: tuple[Chosen, ...]) -> Joined:
+        """Join encoders; refuses two of one name, and one beside that emits no terms."""
+        part = joined_part(main.part, [chosen.part for chosen in beside])
+        return Joined(part, main.config, main.provider, main.label, beside)
+
+    @property
+    def name(self) -> str:
+        """All their names."""
+        return "+".join([self.part.name, *(chosen.name for chosen in self.beside)])
+
+    def make(self) -> Any:
+        """Make a fresh instance of each."""
+        made = {chosen.name: chosen.make() for chosen in self.beside}
+        return JoinedEncoder(super().make(), made)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a manifest says about all of them."""
+        return super().describe() | {"beside": [chosen.describe() for chosen in self.beside]}
+
+
+@dataclass(frozen=True)
 class Assembly:
     """Every part of an experiment, none of them fitted yet."""
 
@@ -78,6 +106,12 @@ class Assembly:
     also: tuple[Chosen, ...] = ()
     baselines: tuple[Chosen, ...] = ()
     absent_baselines: tuple[str, ...] = ()
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a scorer calibrates itself on train flows that are held out for it."""
+        scorers = (chosen.part for chosen in (self.scorer, *self.also))
+        return any(isinstance(part, parts.Scorer) and part.calibrated for part in scorers)
 
 
 def choose(plugins: Plugins, kind: type[P], choice: Choice, *, section: str, base: Path) -> Chosen:
@@ -107,6 +141,12 @@ def assemble(experiment: Experiment, plugins: Plugins, *, base: Path) -> Assembl
     e = experiment
     encoder = one(parts.Encoder, e.encoder.name, e.encoder.options, "encoder", e.encoder.label)
     encoder = _with_device(encoder, e.run.device)
+    if e.encoder.beside:
+        further = (
+            choose(plugins, parts.Encoder, b, section="encoder.beside", base=base)
+            for b in e.encoder.beside
+        )
+        encoder = Joined.of(encoder, tuple(_with_device(f, e.run.device) for f in further))
     baselines, absent = _baselines(experiment, plugins, base)
     labels = e.labels
     assembly = Assembly(
@@ -178,11 +218,11 @@ def _check_fit(assembly: Assembly, plugins: Plugins) -> None:
     for chosen in (assembly.scorer, *assembly.also):
         scorer = chosen.part
         assert isinstance(scorer, parts.Scorer)
-        if scorer.needs not in encoder.emits:
+        if scorer.needs != "either" and scorer.needs not in encoder.emits:
             fitting = [
                 f"{r.part.name} ({r.provider})"
                 for r in plugins.of(parts.Scorer)
-                if r.part.needs in encoder.emits
+                if r.part.needs in {*encoder.emits, "either"}
             ]
             needs = "embeddings" if scorer.needs == "embedding" else "error terms"
             only = " and ".join(sorted(encoder.emits))

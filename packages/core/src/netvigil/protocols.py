@@ -212,6 +212,15 @@ class Scorer(Stateful, Protocol):
         ...
 
 
+@runtime_checkable
+class CalibratedScorer(Protocol):
+    """A scorer that asks how usual flows score that neither it nor its encoder was fitted on."""
+
+    def calibrate(self, held_out: EncodedFlows, *, seed: int) -> Self:
+        """Learn from the latest flows of the train range, after `fit` on the earlier ones."""
+        ...
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What a threshold may see of the calibration range.
