@@ -34,6 +34,7 @@ def netvigil_scorers() -> Iterator[parts.Scorer]:
             make=partial(PyodScorer, detector),
             trusted_types=detector.trusted_types,
             seeded=detector.seeded,
+            transductive=detector.transductive,
         )
     yield parts.Scorer(
         name="weighted-terms",
