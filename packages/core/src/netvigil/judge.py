@@ -142,6 +142,7 @@ def _scores(prepared: Prepared, results: list[SeedResults]) -> Iterator[MethodSc
                 seed=result.seed if run.seeded else None,
                 kind="baseline" if run.kind == "baseline" else "method",
                 threshold=_threshold_use(prepared, run),
+                clusters=run.clusters,
                 fit_s=run.fit_s,
                 score_s=run.score_s,
             )

@@ -212,6 +212,15 @@ class Scorer(Stateful, Protocol):
         ...
 
 
+@runtime_checkable
+class Clustering(Protocol):
+    """A scorer whose scores come from clusters, which can be compared with classes."""
+
+    def clusters(self, encoded: EncodedFlows) -> NDArray[np.int64]:
+        """Return each flow's cluster, int64 [flows], -1 where it is in none."""
+        ...
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What a threshold may see of the calibration range.

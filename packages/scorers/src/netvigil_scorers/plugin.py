@@ -9,7 +9,7 @@ from typing import Any
 
 from netvigil import hookimpl, parts
 from netvigil_scorers.benchmarks import ScoreBenchmark
-from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer
+from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer, scorer_of
 from netvigil_scorers.thresholds import (
     Ruled,
     alerts_per_day,
@@ -31,7 +31,7 @@ def netvigil_scorers() -> Iterator[parts.Scorer]:
             name=detector.name,
             summary=detector.config.summary,
             config=detector.config,
-            make=partial(PyodScorer, detector),
+            make=partial(scorer_of(detector), detector),
             trusted_types=detector.trusted_types,
             seeded=detector.seeded,
             transductive=detector.transductive,

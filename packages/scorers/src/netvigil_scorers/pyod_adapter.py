@@ -172,13 +172,6 @@ class PyodScorer:
         score = self._measured(encoded, formula.score, np.float64)
         return ScoreTable(flow_id=encoded.flow_id, score=score, window_start=encoded.window_start)
 
-    def clusters(self, encoded: EncodedFlows) -> NDArray[np.int64] | None:
-        """Return each flow's cluster, -1 where it is in none; None of a detector without any."""
-        formula = self._fitted()
-        if not isinstance(formula, formulas.Clusters):
-            return None
-        return self._measured(encoded, formula.assign, np.int64)
-
     def _measured(
         self,
         encoded: EncodedFlows,
@@ -256,6 +249,21 @@ class PyodScorer:
         if "random_state" in inspect.signature(kind).parameters:
             settings["random_state"] = seed % 2**32  # the seeds scikit-learn takes
         return kind(**settings)
+
+
+class ClusterScorer(PyodScorer):
+    """A detector whose formula is made of clusters; implements `netvigil.protocols.Clustering`."""
+
+    def clusters(self, encoded: EncodedFlows) -> NDArray[np.int64]:
+        """Return each flow's cluster, int64 [flows], -1 where it is in none."""
+        formula = self._fitted()
+        assert isinstance(formula, formulas.Clusters)
+        return self._measured(encoded, formula.assign, np.int64)
+
+
+def scorer_of(detector: Detector) -> type[PyodScorer]:
+    """Return the class of scorers for this line of the table."""
+    return ClusterScorer if issubclass(detector.formula, formulas.Clusters) else PyodScorer
 
 
 @contextmanager

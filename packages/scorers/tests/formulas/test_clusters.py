@@ -7,15 +7,16 @@ import pytest
 from sklearn.cluster import DBSCAN, HDBSCAN
 
 from netvigil.errors import ContractError
-from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer
+from netvigil.protocols import Clustering
+from netvigil_scorers.pyod_adapter import DETECTORS, scorer_of
 
 BY_NAME = {detector.name: detector for detector in DETECTORS}
 # Five flows in a row, one apart; three far away in one spot; one alone.
 LINE = np.array([[0.0, 0], [1, 0], [2, 0], [3, 0], [4, 0], [100, 0], [100, 0], [100, 0], [50, 0]])
 
 
-def make(name: str, **given: Any) -> PyodScorer:
-    return PyodScorer(BY_NAME[name], BY_NAME[name].config(**given))
+def make(name: str, **given: Any) -> Any:
+    return scorer_of(BY_NAME[name])(BY_NAME[name], BY_NAME[name].config(**given))
 
 
 def blobs(rows: int, *, seed: int = 0) -> Any:
@@ -117,4 +118,5 @@ def test_where_hdbscan_finds_no_cluster_all_flows_are_one(flows):
 
 
 def test_a_detector_without_clusters_has_none(flows):
-    assert make("knn").fit(flows(), seed=0).clusters(flows(3)) is None
+    assert isinstance(make("dbscan"), Clustering)
+    assert not isinstance(make("knn"), Clustering)

@@ -6,6 +6,7 @@ Positive class: attack, everywhere. An undefined figure is None and carries its 
 from __future__ import annotations
 
 from netvigil.evaluation.bootstrap import Interval, Resampler, interval, tpr_name
+from netvigil.evaluation.clusters import adjusted_rand
 from netvigil.evaluation.judge import evaluate
 from netvigil.evaluation.metrics import (
     FPR_LIMITS,
@@ -83,6 +84,7 @@ __all__ = [
     "Spread",
     "ThresholdUse",
     "WithinPair",
+    "adjusted_rand",
     "alerts_per_hour",
     "auprc",
     "auroc",

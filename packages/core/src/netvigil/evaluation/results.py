@@ -94,7 +94,9 @@ class MethodResult(Model):
     """One row of the comparison: a method or a baseline.
 
     `metrics` holds auroc, auprc, tpr_at_fpr_*, within_pair_auroc, and at the cut precision, recall,
-    f1, macro_f1, mcc, fpr, alerts_per_hour. `seeds` is empty for a method without randomness.
+    f1, macro_f1, mcc, ari (adjusted Rand index of alerts against attacks), fpr, alerts_per_hour; of
+    a method that makes clusters also their number, `clusters`, and `cluster_ari`, the index of them
+    against the same two classes. `seeds` is empty for a method without randomness.
     `fit_s` and `score_s` are medians over seeds.
     """
 

@@ -40,6 +40,7 @@ class MethodScores:
     Shapes:
         score: float64 [flows], in the order of `evaluate`'s `flow_id`, higher is more anomalous
         cut: scores strictly above it are alerts; None where no threshold was set
+        clusters: int64 [flows], -1 in none, of a method that makes clusters
         seed: None for a method without randomness; fit_s, score_s: seconds, None where not measured
 
     Raises:
@@ -52,6 +53,7 @@ class MethodScores:
     seed: int | None = None
     kind: Kind = "method"
     threshold: ThresholdUse | None = None
+    clusters: NDArray[np.int64] | None = None
     fit_s: float | None = None
     score_s: float | None = None
 

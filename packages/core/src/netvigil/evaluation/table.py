@@ -28,7 +28,8 @@ Cell = Callable[[MethodResult], Spread | float | None]
 
 
 def _metric(name: str) -> Cell:
-    return lambda method: method.metrics[name]
+    # A receipt of an earlier version may lack a figure that was added since.
+    return lambda method: method.metrics.get(name)
 
 
 COLUMNS: Mapping[str, tuple[str, Cell, str]] = {
@@ -40,6 +41,7 @@ COLUMNS: Mapping[str, tuple[str, Cell, str]] = {
     "precision": ("precision", _metric("precision"), ".3f"),
     "recall": ("recall", _metric("recall"), ".3f"),
     "f1": ("F1", _metric("f1"), ".3f"),
+    "ari": ("ARI", _metric("ari"), ".3f"),
     "alerts_per_hour": ("alerts/h", _metric("alerts_per_hour"), ",.0f"),
     "fit_s": ("fit s", lambda method: method.fit_s, ".2f"),
     "score_s": ("score s", lambda method: method.score_s, ".2f"),
@@ -153,8 +155,10 @@ def to_rows(headlines: Mapping[str, Headline]) -> list[dict[str, Any]]:
                 if isinstance(value, Spread):
                     row |= {key: value.mean, f"{key}_sd": value.sd}
                     row |= {f"{key}_low": value.low, f"{key}_high": value.high}
-                else:
+                elif value is not None or key.endswith("_s"):
                     row[key] = value
+                else:
+                    row |= dict.fromkeys((key, f"{key}_sd", f"{key}_low", f"{key}_high"))
             rows.append(row)
     return rows
 
