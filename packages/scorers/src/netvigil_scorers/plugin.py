@@ -106,7 +106,8 @@ def _threshold(
     needs_flows: bool = True,
 ) -> parts.Threshold:
     def make(settings: Any) -> Ruled:
-        return Ruled(name, settings, rule.choose, needs_flows=needs_flows)
+        promise = getattr(rule, "promise", None)
+        return Ruled(name, settings, rule.choose, promise=promise, needs_flows=needs_flows)
 
     return parts.Threshold(
         name=name, summary=summary, config=config, make=make, supervised=supervised

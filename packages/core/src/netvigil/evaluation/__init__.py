@@ -18,6 +18,7 @@ from netvigil.evaluation.metrics import (
     within_pair,
 )
 from netvigil.evaluation.pitfalls import Pitfall, judge_pitfalls
+from netvigil.evaluation.promises import poisson, promise_words, realised, wilson
 from netvigil.evaluation.ranking import (
     BestF1,
     Figure,
@@ -44,6 +45,8 @@ from netvigil.evaluation.results import (
     Evaluation,
     Headline,
     MethodResult,
+    PromiseUse,
+    Realised,
     Spread,
     ThresholdUse,
 )
@@ -77,7 +80,9 @@ __all__ = [
     "PartUse",
     "Phase",
     "Pitfall",
+    "PromiseUse",
     "Ranking",
+    "Realised",
     "Receipt",
     "Resampler",
     "SplitUse",
@@ -94,7 +99,10 @@ __all__ = [
     "interval",
     "judge_pitfalls",
     "per_attack",
+    "poisson",
     "printable",
+    "promise_words",
+    "realised",
     "receipt_lines",
     "to_csv",
     "to_json",
@@ -104,5 +112,6 @@ __all__ = [
     "tpr_at_fpr",
     "tpr_name",
     "versions",
+    "wilson",
     "within_pair",
 ]

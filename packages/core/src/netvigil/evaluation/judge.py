@@ -31,7 +31,14 @@ from netvigil.evaluation.ranking import (
     tpr_at_fpr,
 )
 from netvigil.evaluation.results import BootstrapUse, Evaluation, Headline
-from netvigil.evaluation.summary import LEVEL, Judged, MethodScores, differences, method_result
+from netvigil.evaluation.summary import (
+    LEVEL,
+    Flagged,
+    Judged,
+    MethodScores,
+    differences,
+    method_result,
+)
 
 RARE = (1e-3, 1e-5)
 """Prevalences for the PPV where the user states none: a noisy and a quiet network."""
@@ -162,6 +169,7 @@ class _View:
             | {name: getattr(confusion, name)() if confusion else no_cut for name in AT_CUT}
             | {"alerts_per_hour": no_cut if cut is None else self._alert_rate(run.score, cut)},
             ppv=tuple(confusion.ppv(p) if confusion else no_cut for p in self.prevalences),
+            flagged=None if cut is None else self._flagged(run, cut, confusion),
             attacks=per_attack(
                 ranking, score=score, is_attack=self.is_attack, attack=self.attack, cut=cut
             ),
@@ -171,6 +179,13 @@ class _View:
             oracle_reason=why,
             resampled=self.draws.figures(ranking, self.is_attack),
         )
+
+    def _flagged(self, run: MethodScores, cut: float, confusion: Confusion | None) -> Flagged:
+        """Count the alerts that the threshold's promise is about."""
+        promise = run.threshold.promise if run.threshold else None
+        if promise is not None and promise.kind == "fpr" and confusion is not None:
+            return Flagged(confusion.false_positives, confusion.benign)
+        return Flagged(int(np.count_nonzero(run.score > cut)), len(run.score))
 
     def _alert_rate(self, score: NDArray[np.float64], cut: float) -> Figure:
         # Of all test flows, known or not, excluded or not: an operator gets those alerts too.
@@ -207,7 +222,9 @@ class _View:
                 level=LEVEL,
                 seed=draws.seed,
             ),
-            methods=tuple(method_result(runs, self.prevalences) for runs in self.judged.values()),
+            methods=tuple(
+                method_result(runs, self.prevalences, self.seconds) for runs in self.judged.values()
+            ),
             differences=tuple(differences(self.judged, reference)),
         )
 
