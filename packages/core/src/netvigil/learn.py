@@ -166,6 +166,7 @@ def run_seed(
                 seeded=task.seeded,
                 fit_s=task.before_s + fit_s,
                 score_s=took,
+                clusters=_clusters(scorer, task.encode, prepared.windows["test"]),
             )
         )
         if save is not None and task.kind == "method":
@@ -286,6 +287,15 @@ def _score(
         pieces.append(scorer.score(encode(batch)).score)
         advance(len(batch.flow_id))
     return np.concatenate(pieces)
+
+
+def _clusters(
+    scorer: protocols.Scorer, encode: Encode, windows: SpooledWindows
+) -> NDArray[np.int64] | None:
+    """Return the cluster of each flow, for the few scorers that make clusters."""
+    if not isinstance(scorer, protocols.Clustering):
+        return None
+    return np.concatenate([scorer.clusters(encode(batch)) for batch in windows])
 
 
 def _plain(windows: WindowGraphs) -> EncodedFlows:

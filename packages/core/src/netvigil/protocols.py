@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -221,6 +221,15 @@ class CalibratedScorer(Protocol):
         ...
 
 
+@runtime_checkable
+class Clustering(Protocol):
+    """A scorer whose scores come from clusters, which can be compared with classes."""
+
+    def clusters(self, encoded: EncodedFlows) -> NDArray[np.int64]:
+        """Return each flow's cluster, int64 [flows], -1 where it is in none."""
+        ...
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What a threshold may see of the calibration range.
@@ -249,6 +258,27 @@ class Threshold(Stateful, Protocol):
 
     def provenance(self) -> str:
         """Say in one sentence what the cut was set on and by which rule."""
+        ...
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a threshold says about alerts on traffic like the calibration range, at most `value`.
+
+    `share`: of all flows that are flagged; `fpr`: of benign flows that are flagged;
+    `alerts-per-day`: flagged flows a day.
+    """
+
+    kind: Literal["share", "fpr", "alerts-per-day"]
+    value: float
+
+
+@runtime_checkable
+class Promising(Protocol):
+    """A threshold whose settings promise a rate of alerts, which a run then measures."""
+
+    def promise(self) -> Promise | None:
+        """Return the promise, fitted or not; None where these settings make none."""
         ...
 
 

@@ -19,6 +19,7 @@ class MethodRun:
 
     Shapes:
         calibrate, test: float64 [flows of that part], in the order of the part's windows
+        clusters: int64 [test flows] of a method that makes clusters, else None
     """
 
     method: str
@@ -30,6 +31,11 @@ class MethodRun:
     seeded: bool
     fit_s: float | None
     score_s: float
+    clusters: NDArray[np.int64] | None = None
+
+
+ARRAYS = ("calibrate", "test", "clusters")
+"""Fields that are arrays, or None."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +51,12 @@ class SeedResults:
 
     def save(self, path: Path) -> None:
         """Write everything to one file, which appears whole or not at all."""
-        described = [
-            {k: v for k, v in vars(run).items() if k not in {"calibrate", "test"}}
-            for run in self.runs
-        ]
+        described = [{k: v for k, v in vars(run).items() if k not in ARRAYS} for run in self.runs]
         arrays = {
-            f"{part}-{i}": getattr(run, part)
+            f"{name}-{i}": getattr(run, name)
             for i, run in enumerate(self.runs)
-            for part in ("calibrate", "test")
+            for name in ARRAYS
+            if getattr(run, name) is not None
         }
         text = json.dumps({"seed": self.seed, "accelerator": self.accelerator, "runs": described})
         partial = path.with_suffix(".partial")
@@ -66,7 +70,9 @@ class SeedResults:
         with np.load(path, allow_pickle=False) as file:
             described = json.loads(str(file["described"]))
             runs = tuple(
-                MethodRun(**values, calibrate=file[f"calibrate-{i}"], test=file[f"test-{i}"])
+                MethodRun(
+                    **values, **{n: file[f"{n}-{i}"] for n in ARRAYS if f"{n}-{i}" in file.files}
+                )
                 for i, values in enumerate(described["runs"])
             )
         return SeedResults(described["seed"], runs, described["accelerator"])

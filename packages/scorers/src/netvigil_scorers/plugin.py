@@ -12,7 +12,7 @@ from netvigil_scorers.benchmarks import ScoreBenchmark
 from netvigil_scorers.endpoints.context import Context, ContextConfig
 from netvigil_scorers.endpoints.rarity import Rarity, RarityConfig
 from netvigil_scorers.fusion.fused import Fused, FusedConfig
-from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer
+from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer, scorer_of
 from netvigil_scorers.thresholds import (
     Ruled,
     alerts_per_day,
@@ -34,9 +34,10 @@ def netvigil_scorers() -> Iterator[parts.Scorer]:
             name=detector.name,
             summary=detector.config.summary,
             config=detector.config,
-            make=partial(PyodScorer, detector),
+            make=partial(scorer_of(detector), detector),
             trusted_types=detector.trusted_types,
             seeded=detector.seeded,
+            transductive=detector.transductive,
         )
     yield parts.Scorer(
         name="fused",
@@ -140,7 +141,8 @@ def _threshold(
     needs_flows: bool = True,
 ) -> parts.Threshold:
     def make(settings: Any) -> Ruled:
-        return Ruled(name, settings, rule.choose, needs_flows=needs_flows)
+        promise = getattr(rule, "promise", None)
+        return Ruled(name, settings, rule.choose, promise=promise, needs_flows=needs_flows)
 
     return parts.Threshold(
         name=name, summary=summary, config=config, make=make, supervised=supervised

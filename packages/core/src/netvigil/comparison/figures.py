@@ -25,8 +25,7 @@ class Figure:
     def of(self, method: MethodResult) -> Spread | float | None:
         """Return a method's value; None where it was not measured."""
         if self.key in COLUMNS:
-            find = COLUMNS[self.key][1]
-            return find(method) if self.timed else method.metrics.get(self.key)
+            return COLUMNS[self.key][1](method)
         return method.metrics.get(self.key)
 
     def mean(self, method: MethodResult) -> float | None:
@@ -40,7 +39,7 @@ class Figure:
         return self.key.endswith("_s")
 
 
-LOW = {"fpr", "alerts_per_hour", "fit_s", "score_s"}
+LOW = {"fpr", "alerts_per_hour", "realised", "fit_s", "score_s"}
 """Figures of which less is better, other things equal."""
 OTHERS = {
     "tpr_at_fpr_0.1%": ("TPR@0.1%", ".3f"),

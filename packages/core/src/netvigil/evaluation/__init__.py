@@ -6,6 +6,7 @@ Positive class: attack, everywhere. An undefined figure is None and carries its 
 from __future__ import annotations
 
 from netvigil.evaluation.bootstrap import Interval, Resampler, interval, tpr_name
+from netvigil.evaluation.clusters import adjusted_rand
 from netvigil.evaluation.judge import evaluate
 from netvigil.evaluation.metrics import (
     FPR_LIMITS,
@@ -17,6 +18,7 @@ from netvigil.evaluation.metrics import (
     within_pair,
 )
 from netvigil.evaluation.pitfalls import Pitfall, judge_pitfalls
+from netvigil.evaluation.promises import poisson, promise_words, realised, wilson
 from netvigil.evaluation.ranking import (
     BestF1,
     Figure,
@@ -43,6 +45,8 @@ from netvigil.evaluation.results import (
     Evaluation,
     Headline,
     MethodResult,
+    PromiseUse,
+    Realised,
     Spread,
     ThresholdUse,
 )
@@ -76,13 +80,16 @@ __all__ = [
     "PartUse",
     "Phase",
     "Pitfall",
+    "PromiseUse",
     "Ranking",
+    "Realised",
     "Receipt",
     "Resampler",
     "SplitUse",
     "Spread",
     "ThresholdUse",
     "WithinPair",
+    "adjusted_rand",
     "alerts_per_hour",
     "auprc",
     "auroc",
@@ -92,7 +99,10 @@ __all__ = [
     "interval",
     "judge_pitfalls",
     "per_attack",
+    "poisson",
     "printable",
+    "promise_words",
+    "realised",
     "receipt_lines",
     "to_csv",
     "to_json",
@@ -102,5 +112,6 @@ __all__ = [
     "tpr_at_fpr",
     "tpr_name",
     "versions",
+    "wilson",
     "within_pair",
 ]

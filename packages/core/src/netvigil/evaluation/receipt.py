@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from netvigil.evaluation.pitfalls import Pitfall, judge_pitfalls
-from netvigil.evaluation.results import Evaluation, Model, ThresholdUse
+from netvigil.evaluation.results import Evaluation, Model, Realised, ThresholdUse
 
 SHOWN = (
     "numpy",
@@ -135,7 +135,9 @@ class Receipt(Model):
     `detector_attack_share` the same for the scorer; None where labels do not say. `parity` names,
     in capitals, each choice of an official pipeline that was taken over, leaks included; in the
     strict form it is empty. `absent_baselines` gives the reason for each row that is missing from
-    the table. `pitfalls` is derived from the rest by `Receipt.of`.
+    the table. `realised` is what came of the promise of the own method's threshold; shares of all
+    flows and alerts a day are measured without labels too. `pitfalls` is derived from the rest by
+    `Receipt.of`.
     """
 
     schema_version: Literal["netvigil.receipt/1"] = "netvigil.receipt/1"
@@ -149,6 +151,7 @@ class Receipt(Model):
     train_attack_share: float | None
     detector_attack_share: float | None = None
     absent_baselines: dict[str, str] = Field(default_factory=dict)
+    realised: Realised | None = None
     evaluation: Evaluation | None
     phases: tuple[Phase, ...]
     hardware: Hardware
@@ -176,6 +179,7 @@ class Receipt(Model):
         code_version: str | None = None,
         accelerator: str | None = None,
         parity: Iterable[str] = (),
+        realised: Realised | None = None,
     ) -> Receipt:
         """Make a receipt: adds this machine, the installed versions and the pitfalls touched."""
         data, parity = tuple(data), tuple(parity)
@@ -189,6 +193,7 @@ class Receipt(Model):
             train_attack_share=train_attack_share,
             detector_attack_share=detector_attack_share,
             absent_baselines=absent_baselines or {},
+            realised=realised,
             evaluation=evaluation,
             phases=tuple(phases),
             hardware=hardware(accelerator),

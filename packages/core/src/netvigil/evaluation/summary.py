@@ -7,6 +7,7 @@ import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from netvigil.errors import ContractError
 from netvigil.evaluation.bootstrap import Resampled, interval, tpr_name
 from netvigil.evaluation.metrics import AttackFigures, Confusion, WithinPair
+from netvigil.evaluation.promises import realised
 from netvigil.evaluation.ranking import BestF1, Figure
 from netvigil.evaluation.results import (
     AttackResult,
@@ -24,6 +26,7 @@ from netvigil.evaluation.results import (
     OracleResult,
     PairSupport,
     PpvAt,
+    Realised,
     Spread,
     ThresholdUse,
 )
@@ -40,6 +43,7 @@ class MethodScores:
     Shapes:
         score: float64 [flows], in the order of `evaluate`'s `flow_id`, higher is more anomalous
         cut: scores strictly above it are alerts; None where no threshold was set
+        clusters: int64 [flows], -1 in none, of a method that makes clusters
         seed: None for a method without randomness; fit_s, score_s: seconds, None where not measured
 
     Raises:
@@ -52,6 +56,7 @@ class MethodScores:
     seed: int | None = None
     kind: Kind = "method"
     threshold: ThresholdUse | None = None
+    clusters: NDArray[np.int64] | None = None
     fit_s: float | None = None
     score_s: float | None = None
 
@@ -66,6 +71,13 @@ class MethodScores:
         object.__setattr__(self, "cut", finite)
 
 
+class Flagged(NamedTuple):
+    """Alerts among the flows that a threshold's promise is about."""
+
+    alerts: int
+    flows: int
+
+
 @dataclass(frozen=True)
 class Judged:
     """One run's figures; the scores themselves are gone."""
@@ -75,14 +87,17 @@ class Judged:
     ppv: tuple[Figure, ...]
     attacks: tuple[AttackFigures, ...]
     confusion: Confusion | None
+    flagged: Flagged | None
     within: WithinPair
     oracle: BestF1 | None
     oracle_reason: str
     resampled: Resampled
 
 
-def method_result(runs: Sequence[Judged], prevalences: Sequence[float]) -> MethodResult:
-    """Sum up one method's runs, one per seed, all on the same flows."""
+def method_result(
+    runs: Sequence[Judged], prevalences: Sequence[float], seconds: float | None
+) -> MethodResult:
+    """Sum up one method's runs, one per seed, all on the same flows, which last `seconds`."""
     first = runs[0]
     metrics = {
         name: _spread([r.figures[name] for r in runs], [r.resampled.get(name) for r in runs])
@@ -109,8 +124,22 @@ def method_result(runs: Sequence[Judged], prevalences: Sequence[float]) -> Metho
             for place, p in enumerate(prevalences)
         ),
         oracle=_oracle(runs),
+        realised=_realised(runs, seconds),
         fit_s=_median([r.run.fit_s for r in runs]),
         score_s=_median([r.run.score_s for r in runs]),
+    )
+
+
+def _realised(runs: Sequence[Judged], seconds: float | None) -> Realised | None:
+    threshold = runs[0].run.threshold
+    flagged = [r.flagged for r in runs if r.flagged is not None]
+    if threshold is None or not flagged:
+        return None
+    return realised(
+        threshold.promise,
+        [each.alerts for each in flagged],
+        flows=flagged[0].flows,
+        seconds=seconds,
     )
 
 

@@ -30,7 +30,7 @@ from netvigil_scorers.fusion.combine import RULES, P, Rule
 from netvigil_scorers.fusion.tails import Tail
 from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer
 
-BY_NAME = {detector.name: detector for detector in DETECTORS}
+BY_NAME = {d.name: d for d in DETECTORS if not d.transductive}
 OWN = "features"  # the group of detectors and of the main encoder's own terms
 
 
