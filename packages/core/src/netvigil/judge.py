@@ -31,7 +31,7 @@ from netvigil.phases import Phases
 from netvigil.prepare import Prepared
 from netvigil.runfolder import RunFolder
 from netvigil.seeds import MethodRun, SeedResults
-from netvigil.splits import ROLES, SHUFFLED, TEST, UNUSED
+from netvigil.splits import REPEATED, ROLES, SHUFFLED, TEST, UNUSED
 from netvigil.truth import ATTACK, UNKNOWN
 
 
@@ -178,7 +178,10 @@ def _split_use(prepared: Prepared) -> SplitUse:
     described = prepared.split.describe()
     state = prepared.truth.state
     parts_used = {}
-    for name, role in (*ROLES.items(), ("purged", UNUSED)):
+    others = {"purged": UNUSED}
+    if prepared.experiment.split.duplicates == "drop":
+        others["repeated"] = REPEATED
+    for name, role in (ROLES | others).items():
         inside = prepared.split.role == role
         part = described["parts"].get(name, {"flows": int(inside.sum())})
         parts_used[name] = PartUse(
@@ -190,6 +193,8 @@ def _split_use(prepared: Prepared) -> SplitUse:
         protocol=described["protocol"],
         shuffled=described["protocol"] in SHUFFLED,
         purge_s=described.get("purge_s"),
+        repeats=prepared.split.repeats,
+        repeats_across=prepared.split.repeats_across,
         parts=parts_used,
     )
 
