@@ -168,7 +168,8 @@ def _above(
     if cut is None:
         msg = f"The rule '{name}' was used before it was fitted."
         raise NotFittedError(msg, do="Fit it on other graphs first.")
-    return np.any(x > cut, axis=1)
+    flags: NDArray[np.bool_] = np.any(x > cut, axis=1)
+    return flags
 
 
 def _ratio(part: int, whole: int) -> float | None:
