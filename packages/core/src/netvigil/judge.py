@@ -63,6 +63,7 @@ def judge(
             train_filter=experiment.train.uses_labels,
             split=experiment.split.protocol == READS_LABELS,
             transforms=bool(supervised(t.part for t in prepared.assembly.transforms)),
+            calibration=experiment.train.benign_calibration,
             tuning=experiment.tuned is not None and experiment.tuned.uses_labels,
             threshold=_supervised(prepared),
             evaluation=evaluation is not None,

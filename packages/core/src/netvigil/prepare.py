@@ -18,6 +18,7 @@ from netvigil import protocols
 from netvigil.baselines import TrainCounts
 from netvigil.config import Experiment
 from netvigil.contracts import FlowFeatures, FlowTable
+from netvigil.errors import RunError
 from netvigil.features import FeatureContract, extract, select_features
 from netvigil.phases import Advance, Phases
 from netvigil.pipeline import (
@@ -56,9 +57,21 @@ class Prepared:
     windows: Mapping[str, SpooledWindows]
 
     def calibration(self, score: NDArray[np.float64], *, supervised: bool) -> Calibration:
-        """Return what a threshold may see; labels only where it says that it is supervised."""
+        """Return what a threshold may see; labels only where it says that it is supervised.
+
+        Raises:
+            RunError: Labelled attacks are to be left out, and nothing else is there.
+        """
         inside = self.split.role == CALIBRATE
         state = self.truth.state[inside]
+        if self.experiment.train.benign_calibration:
+            kept = state != ATTACK
+            inside[inside] = kept
+            score, state = score[kept], state[kept]
+            if not len(score):
+                msg = "Every flow of the calibration part is an attack: nothing can set the cut."
+                do = "Move the split, or set train.benign_calibration = false."
+                raise RunError(msg, where="[train] benign_calibration", do=do)
         start = self.split.start_us
         return Calibration(
             score=score,
