@@ -88,6 +88,10 @@ class Split(Section):
     windows out at random, as several papers do, and lets a model see the future;
     `paper-stratified` deals flows out at random within each attack class, which reads labels too,
     and is refused unless `run.parity` is on.
+
+    `duplicates` says what becomes of flows that repeat an earlier one exactly, in all but their
+    origin: `ignore` does not look for them, `count` counts them for the receipt, `drop` leaves them
+    out of every part.
     """
 
     protocol: Literal["time", "rows", "ranges", "paper-shuffled", "paper-stratified"] = "time"
@@ -97,6 +101,7 @@ class Split(Section):
     purge_s: Annotated[float, Field(ge=0)] = 0.0
     window_s: Annotated[float, Field(gt=0)] = 180.0
     seed: int = 0
+    duplicates: Literal["ignore", "count", "drop"] = "ignore"
     train_range: tuple[str, str] | None = None
     calibrate_range: tuple[str, str] | None = None
     test_range: tuple[str, str] | None = None
@@ -117,16 +122,19 @@ class Split(Section):
 
 
 class Train(Section):
-    """`[train]`: uses of labels on the train range; each is printed in every receipt.
+    """`[train]`: uses of labels before evaluation; each is printed in every receipt.
 
     `drop_attacks` takes labelled attacks out. `benign_window_keep` keeps that share of the windows
     without an attack (AutoGraphAD's "benign downsampling"). `target_contamination` makes the attack
-    share exact by dropping benign flows, or attacks where there are too many. `hold_out` reads no
-    label: it keeps the latest share of what is left from encoder and scorer, for scorers that
-    calibrate themselves on flows they were not fitted on; with other scorers nothing is held out.
+    share exact by dropping benign flows, or attacks where there are too many. `benign_calibration`
+    takes labelled attacks out of what a cut is set on, as papers do that quote a percentile of
+    benign validation data; thresholds are then spared what an operator's would meet. `hold_out`
+    reads no label: it keeps the latest share of what is left from encoder and scorer, for scorers
+    that calibrate themselves on flows they were not fitted on; with others nothing is held out.
     """
 
     drop_attacks: bool = False
+    benign_calibration: bool = False
     benign_window_keep: Annotated[float, Field(gt=0, le=1)] = 1.0
     target_contamination: Annotated[float, Field(gt=0, lt=1)] | None = None
     window_s: Annotated[float, Field(gt=0)] = 180.0
@@ -144,7 +152,7 @@ class Train(Section):
 
     @property
     def uses_labels(self) -> bool:
-        """Whether any of the settings reads labels."""
+        """Whether any of the settings chooses by labels which flows are trained on."""
         return (
             self.drop_attacks
             or self.benign_window_keep < 1
@@ -156,7 +164,8 @@ class Features(Section):
     """`[features]`: what a model may see, and the transforms on it, fitted on the train range.
 
     `fit_flows` bounds how many train flows (a seeded uniform sample) transforms and scorers are
-    fitted on.
+    fitted on. `fit_on = "all"` fits the transforms on every flow of the source, those of the test
+    part included, as several papers do; it is refused unless `run.parity` is on.
     """
 
     set: str | tuple[str, ...] = "auto"
@@ -165,6 +174,7 @@ class Features(Section):
         Choice(name=name) for name in ("clean", "log1p", "robust-scale", "categories")
     )
     fit_flows: Annotated[int, Field(ge=100)] = 1_000_000
+    fit_on: Literal["train", "all"] = "train"
 
 
 class Graph(ChoosingSection):
@@ -219,8 +229,9 @@ class Evaluate(Section):
 class Run(Section):
     """`[run]`: seeds, the device for encoders that use one, and where seeds are run.
 
-    `parity` takes over the choices of the encoder's official pipeline, leaks included; every
-    receipt then says so in capitals.
+    `parity` permits what published pipelines do and no honest one may: splits and transforms that
+    read labels, transforms fitted on test flows. It takes over the choices of the encoder's
+    official pipeline where there is one; every receipt says in capitals which are in force.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)

@@ -34,7 +34,7 @@ from netvigil.phases import Phases
 from netvigil.prepare import Prepared
 from netvigil.runfolder import RunFolder
 from netvigil.seeds import MethodRun, SeedResults
-from netvigil.splits import ROLES, SHUFFLED, TEST, UNUSED
+from netvigil.splits import REPEATED, ROLES, SHUFFLED, TEST, UNUSED
 from netvigil.truth import ATTACK, UNKNOWN
 
 
@@ -66,6 +66,7 @@ def judge(
             train_filter=experiment.train.uses_labels,
             split=experiment.split.protocol == READS_LABELS,
             transforms=bool(supervised(t.part for t in prepared.assembly.transforms)),
+            calibration=experiment.train.benign_calibration,
             tuning=experiment.tuned is not None and experiment.tuned.uses_labels,
             threshold=_supervised(prepared),
             evaluation=evaluation is not None,
@@ -208,7 +209,10 @@ def _split_use(prepared: Prepared) -> SplitUse:
     described = prepared.split.describe()
     state = prepared.truth.state
     parts_used = {}
-    for name, role in (*ROLES.items(), ("purged", UNUSED)):
+    others = {"purged": UNUSED}
+    if prepared.experiment.split.duplicates == "drop":
+        others["repeated"] = REPEATED
+    for name, role in (ROLES | others).items():
         inside = prepared.split.role == role
         part = described["parts"].get(name, {"flows": int(inside.sum())})
         parts_used[name] = PartUse(
@@ -220,6 +224,8 @@ def _split_use(prepared: Prepared) -> SplitUse:
         protocol=described["protocol"],
         shuffled=described["protocol"] in SHUFFLED,
         purge_s=described.get("purge_s"),
+        repeats=prepared.split.repeats,
+        repeats_across=prepared.split.repeats_across,
         parts=parts_used,
     )
 

@@ -3,7 +3,8 @@
 What the file says goes before parity, parity before the preset, the preset before the defaults. A
 section that names another part than the overlay takes none of the overlay's settings for it. Parity
 takes over leaks as well, so what needs it is refused without it, and every receipt says in capitals
-which of its choices are in force.
+which of its choices are in force. An encoder without an official pipeline lays nothing under the
+file: there parity only permits, and the file switches each leak on by name.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from netvigil.plugins import Plugins
 NOTES = "notes"
 """The one key of a parity overlay that is no section: what a receipt says about its choices."""
 READS_LABELS = "paper-stratified"
+FIT_ON = "[features] fit_on"
 
 
 def resolve(experiment: Experiment, plugins: Plugins) -> Experiment:
@@ -29,18 +31,23 @@ def resolve(experiment: Experiment, plugins: Plugins) -> Experiment:
 
     Raises:
         UnknownPartError: There is no such encoder.
-        ConfigError: No such preset, an encoder without parity, or settings that do not go together.
+        ConfigError: No such preset, or settings that do not go together.
     """
     preset, parity = experiment.encoder.preset, experiment.run.parity
     if preset is None and not parity:
         return experiment
     part = plugins.get(parts.Encoder, experiment.encoder.name).part
     under: Mapping[str, Any] = {}
+    words = []
     if preset is not None:
         under = _named(part, _preset(part, preset))
-    if parity:
-        under = laid_over(under, _named(part, _parity(part)))
-    words = [f"preset '{preset}'"] * (preset is not None) + ["parity"] * parity
+        words.append(f"preset '{preset}'")
+    if parity and part.parity:
+        official = {section: values for section, values in part.parity.items() if section != NOTES}
+        under = laid_over(under, _named(part, official))
+        words.append("parity")
+    if not words:
+        return experiment
     where = f"the experiment laid over {' and '.join(words)} of encoder '{part.name}'"
     resolved: Experiment = checked(Experiment, laid_over(under, said(experiment)), where=where)
     return resolved
@@ -63,19 +70,26 @@ def _said(section: Any) -> Any:
 
 
 def require_parity(experiment: Experiment, transforms: Iterable[parts.Part[Any]]) -> None:
-    """Refuse what reads labels to make training data, unless `run.parity` is on.
+    """Refuse what lets labels or test flows into training, unless `run.parity` is on.
 
     Raises:
-        ConfigError: A stratified split or a supervised transform without parity, or without labels.
+        ConfigError: A stratified split or a supervised transform without parity, or without labels;
+            transforms fitted on all flows without parity.
     """
     readers = {f"transform '{p.name}'": "[features] transforms" for p in supervised(transforms)}
     if experiment.split.protocol == READS_LABELS:
         readers[f"split protocol '{READS_LABELS}'"] = "[split] protocol"
-    for what, where in readers.items():
+    leaks = {
+        f"The {what} reads labels, which no model here may see.": where
+        for what, where in readers.items()
+    }
+    if experiment.features.fit_on == "all":
+        leaks["Transforms fitted on all flows learn from those they are tested on."] = FIT_ON
+    for msg, where in leaks.items():
         if not experiment.run.parity:
-            msg = f"The {what} reads labels, which no model here may see."
             do = "Set run.parity = true to reproduce a published pipeline; the receipt will say so."
             raise ConfigError(msg, where=where, do=do)
+    for what, where in readers.items():
         if experiment.labels is None:
             msg = f"The {what} reads labels, but nothing labels the flows."
             raise ConfigError(msg, where=where, do="Add a [labels] section.")
@@ -89,7 +103,7 @@ def supervised(transforms: Iterable[parts.Part[Any]]) -> list[parts.FlowTransfor
 def parity_notes(
     experiment: Experiment, encoder: parts.Part[Any], transforms: Iterable[parts.Part[Any]]
 ) -> tuple[str, ...]:
-    """Say in capitals which choices of an official pipeline are in force; empty without parity."""
+    """Say in capitals which leaks and official choices are in force; empty without parity."""
     if not experiment.run.parity:
         return ()
     notes = []
@@ -97,6 +111,12 @@ def parity_notes(
         notes.append("RANDOM STRATIFIED SPLIT")
     if experiment.split.protocol == "paper-shuffled":
         notes.append("SHUFFLED SPLIT")
+    if experiment.split.duplicates == "count":
+        notes.append("DUPLICATES KEPT")
+    if experiment.features.fit_on == "all":
+        notes.append("TRANSFORMS FITTED ON ALL FLOWS")
+    if experiment.features.allow_shortcuts:
+        notes.append(f"SHORTCUT FEATURES {' '.join(experiment.features.allow_shortcuts)}".upper())
     notes += [f"LABEL-FITTED {p.name.replace('-', ' ')}".upper() for p in supervised(transforms)]
     if isinstance(encoder, parts.Encoder):
         notes += _encoder_notes(experiment, encoder)
@@ -125,13 +145,6 @@ def _preset(part: parts.Encoder, name: str) -> parts.Overlay:
     msg = f"Encoder '{part.name}' has no preset '{name}'."
     listed = f"Its presets: {', '.join(part.presets)}."
     raise ConfigError(msg, where=where, do=f"{nearest(name, part.presets)} {listed}".strip())
-
-
-def _parity(part: parts.Encoder) -> parts.Overlay:
-    if not part.parity:
-        msg = f"Encoder '{part.name}' has no official pipeline to be at parity with."
-        raise ConfigError(msg, where="[run] parity", do="Take the line out.")
-    return {section: values for section, values in part.parity.items() if section != NOTES}
 
 
 def _named(part: parts.Encoder, overlay: parts.Overlay) -> dict[str, Any]:

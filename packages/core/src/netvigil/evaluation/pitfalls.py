@@ -41,6 +41,7 @@ def judge_pitfalls(
     threshold: ThresholdMode,
     allowed_shortcuts: Sequence[str],
     evaluation: Evaluation | None,
+    calibration_filter: bool = False,
     parity: Sequence[str] = (),
 ) -> tuple[Pitfall, ...]:
     """Go through P1 to P10 in order."""
@@ -53,6 +54,7 @@ def judge_pitfalls(
             shuffled=shuffled,
             threshold=threshold,
             train_filter=train_filter,
+            calibration_filter=calibration_filter,
             supervised=supervised,
             parity=parity,
         ),
@@ -91,6 +93,7 @@ def _p3(
     shuffled: bool,
     threshold: ThresholdMode,
     train_filter: bool,
+    calibration_filter: bool,
     supervised: bool,
     parity: Sequence[str],
 ) -> Pitfall:
@@ -105,6 +108,8 @@ def _p3(
         reasons.append("no clock: the split trusts the order of rows")
     if train_filter and not supervised:
         reasons.append("choosing the train flows used the labels of the train range")
+    if calibration_filter:
+        reasons.append("attacks were taken out of what the cut was set on, by their labels")
     guarded = "train, calibration and test follow each other in time; no label before evaluation"
     return _of("P3", "data snooping", reasons, guarded)
 

@@ -53,11 +53,18 @@ class PartUse(Model):
 
 
 class SplitUse(Model):
-    """How the flows were split; `parts` are train, calibrate, test and purged."""
+    """How the flows were split; `parts` are train, calibrate, test, purged, and repeated.
+
+    `repeats` counts flows that equal an earlier one in all but their origin, `repeats_across` those
+    whose first copy stands in another part; None where nobody looked. The part `repeated` holds
+    them where they were left out.
+    """
 
     protocol: str
     shuffled: bool = False
     purge_s: float | None = None
+    repeats: int | None = None
+    repeats_across: int | None = None
     parts: dict[str, PartUse]
 
 
@@ -76,7 +83,8 @@ class FeatureUse(Model):
 class LabelUse(Model):
     """Where labels were read. Evaluation always reads them; each other use must be declared.
 
-    `split` and `transforms` read them only at parity with a published pipeline.
+    `split` and `transforms` read them only at parity with a published pipeline. `calibration` says
+    that labelled attacks were taken out of what the cut was set on.
     """
 
     train_filter: bool
@@ -86,6 +94,7 @@ class LabelUse(Model):
     evaluation: bool = True
     split: bool = False
     transforms: bool = False
+    calibration: bool = False
 
     def words(self) -> str:
         """Say it in one sentence.
@@ -96,6 +105,7 @@ class LabelUse(Model):
         """
         named = {"split": True} if self.split else {}
         named |= {"transforms": True} if self.transforms else {}
+        named |= {"calibration filter": True} if self.calibration else {}
         named |= {
             "train filter": self.train_filter,
             "model": self.model,
@@ -208,6 +218,7 @@ class Receipt(Model):
                 tuned_on_labels=labels.tuning,
                 supervised=labels.model,
                 train_filter=labels.train_filter,
+                calibration_filter=labels.calibration,
                 parity=parity,
                 threshold=threshold.mode,
                 allowed_shortcuts=features.allowed_shortcuts,

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from netvigil.evaluation.bootstrap import tpr_name
 from netvigil.evaluation.promises import promise_words
-from netvigil.evaluation.receipt import Receipt
+from netvigil.evaluation.receipt import Receipt, SplitUse
 from netvigil.evaluation.results import Headline, MethodResult, Spread
 
 REALISED = "realised"
@@ -187,6 +187,7 @@ def receipt_lines(receipt: Receipt) -> list[tuple[str, str]]:
     lines += [
         ("split", split.protocol + (f", purge {split.purge_s:g} s" if split.purge_s else "")),
         *((f"  {name}", _part(part.model_dump())) for name, part in split.parts.items()),
+        *_repeats(split),
         ("features", f"{_features(receipt)}, list {features.sha256[:16]}"),
         ("labels used by", receipt.labels.words()),
         *_tuned(receipt),
@@ -285,6 +286,21 @@ def _tuned(receipt: Receipt) -> list[tuple[str, str]]:
     )
     text = f"{objective} {value}, the best of {trials} trials of space '{space}', {labels} read"
     return [("settings chosen by", text)]
+
+
+def _repeats(split: SplitUse) -> list[tuple[str, str]]:
+    """Say how many flows there are with and without exact repeats, where somebody looked."""
+    if split.repeats is None:
+        return []
+    flows = sum(part.flows for part in split.parts.values())
+    done = "left out" if "repeated" in split.parts else "kept"
+    return [
+        (
+            "exact repeats",
+            f"{split.repeats:,} of {flows:,} flows, {done}: {flows - split.repeats:,} differ;"
+            f" {split.repeats_across:,} stand in another part than their first copy",
+        )
+    ]
 
 
 def _part(part: Mapping[str, Any]) -> str:
