@@ -108,5 +108,10 @@ def _threshold(
         return Ruled(name, settings, rule.choose, needs_flows=needs_flows)
 
     return parts.Threshold(
-        name=name, summary=summary, config=config, make=make, supervised=supervised
+        name=name,
+        summary=summary,
+        config=config,
+        make=make,
+        supervised=supervised,
+        needs_scores=needs_flows,
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from netvigil.contracts import AlignedLabels, LabelTable
 from netvigil.errors import ContractError
 from netvigil.evaluation.bootstrap import By, Resampler, tpr_name
+from netvigil.evaluation.classes import ClassFigures, ClassShares, class_figures
 from netvigil.evaluation.metrics import (
     FPR_LIMITS,
     Confusion,
@@ -88,6 +89,9 @@ def evaluate(
         views.append(view(truth.known & ~left_out, excluded))
     for run in runs:
         _require_lengths(len(flow_id), **{f"score of {run.method}": run.score})
+        if run.classes is not None:
+            share = run.classes.share[:, 0]
+            _require_lengths(len(flow_id), **{f"classes of {run.method}": share})
         for each in views:
             each.add(run)
     return Evaluation(
@@ -145,7 +149,7 @@ class _View:
         within = self._within(ranking)
         oracle, why = best_f1(ranking)
         return Judged(
-            run=replace(run, score=np.empty(0)),
+            run=replace(run, score=np.empty(0), classes=None),
             figures=_by_rank(ranking)
             | {"within_pair_auroc": Figure(within.value, within.reason)}
             | {name: getattr(confusion, name)() if confusion else no_cut for name in AT_CUT}
@@ -159,7 +163,13 @@ class _View:
             oracle=oracle,
             oracle_reason=why,
             resampled=self.draws.figures(ranking, self.is_attack),
+            classes=None if run.classes is None else self._classes(run.classes),
         )
+
+    def _classes(self, shares: ClassShares) -> ClassFigures:
+        known = np.ones(len(self.rows), np.bool_)
+        truth = AlignedLabels(known, self.is_attack, self.attack)
+        return class_figures(shares.take(self.rows), truth)
 
     def _alert_rate(self, score: NDArray[np.float64], cut: float) -> Figure:
         # Of all test flows, known or not, excluded or not: an operator gets those alerts too.
