@@ -180,6 +180,7 @@ def _load(folder: Path, manifest: dict[str, Any], plugins: Plugins) -> Pipeline:
         categories=tuple(features["categories"]),
         denied=tuple((name, why) for name, why in features["denied"]),
         allowed_shortcuts=tuple(features["allowed_shortcuts"]),
+        origin_us=features.get("origin_us"),  # bundles of before it existed lack it
     )
     counts, profile = (
         State(arrays=_read_arrays(folder / f"{name}.safetensors"), values=manifest[name])

@@ -107,6 +107,10 @@ class Split(Section):
     and is refused unless `run.parity` is on or the model is a classifier. `dice = "scikit-learn"`
     deals them as its `train_test_split(stratify=..., random_state=seed)` does. `calibrate = 0`
     leaves no calibration part, for thresholds that need none.
+
+    `duplicates` says what becomes of flows that repeat an earlier one exactly, in all but their
+    origin: `ignore` does not look for them, `count` counts them for the receipt, `drop` leaves them
+    out of every part.
     """
 
     protocol: Literal["time", "rows", "ranges", "paper-shuffled", "paper-stratified"] = "time"
@@ -117,6 +121,7 @@ class Split(Section):
     window_s: Annotated[float, Field(gt=0)] = 180.0
     seed: int = 0
     dice: Literal["netvigil", "scikit-learn"] = "netvigil"
+    duplicates: Literal["ignore", "count", "drop"] = "ignore"
     train_range: tuple[str, str] | None = None
     calibrate_range: tuple[str, str] | None = None
     test_range: tuple[str, str] | None = None
@@ -173,7 +178,8 @@ class Features(Section):
     """`[features]`: what a model may see, and the transforms on it, fitted on the train range.
 
     `fit_flows` bounds how many train flows (a seeded uniform sample) transforms and scorers are
-    fitted on.
+    fitted on. `fit_on = "all"` fits the transforms on every flow of the source, those of the test
+    part included, as several papers do; it is refused unless `run.parity` is on.
     """
 
     set: str | tuple[str, ...] = "auto"
@@ -182,6 +188,7 @@ class Features(Section):
         Choice(name=name) for name in ("clean", "log1p", "robust-scale", "categories")
     )
     fit_flows: Annotated[int, Field(ge=100)] = 1_000_000
+    fit_on: Literal["train", "all"] = "train"
 
 
 class Graph(ChoosingSection):
@@ -250,8 +257,9 @@ class Evaluate(Section):
 class Run(Section):
     """`[run]`: seeds, the device for encoders that use one, and where seeds are run.
 
-    `parity` takes over the choices of the encoder's official pipeline, leaks included; every
-    receipt then says so in capitals.
+    `parity` permits what published pipelines do and no honest one may: splits and transforms that
+    read labels, transforms fitted on test flows. It takes over the choices of the encoder's
+    official pipeline where there is one; every receipt says in capitals which are in force.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)

@@ -32,7 +32,7 @@ from netvigil.phases import Phases
 from netvigil.prepare import Prepared
 from netvigil.runfolder import RunFolder
 from netvigil.seeds import MethodRun, SeedResults
-from netvigil.splits import ROLES, SHUFFLED, TEST, UNUSED
+from netvigil.splits import REPEATED, ROLES, SHUFFLED, TEST, UNUSED
 from netvigil.truth import ATTACK, UNKNOWN
 
 
@@ -193,7 +193,10 @@ def _split_use(prepared: Prepared) -> SplitUse:
     described = prepared.split.describe()
     state = prepared.truth.state
     parts_used = {}
-    for name, role in (*ROLES.items(), ("purged", UNUSED)):
+    others = {"purged": UNUSED}
+    if prepared.experiment.split.duplicates == "drop":
+        others["repeated"] = REPEATED
+    for name, role in (ROLES | others).items():
         inside = prepared.split.role == role
         part = described["parts"].get(name, {"flows": int(inside.sum())})
         parts_used[name] = PartUse(
@@ -206,6 +209,8 @@ def _split_use(prepared: Prepared) -> SplitUse:
         shuffled=described["protocol"] in SHUFFLED,
         test_source=len(prepared.sources) > 1,
         purge_s=described.get("purge_s"),
+        repeats=prepared.split.repeats,
+        repeats_across=prepared.split.repeats_across,
         parts=parts_used,
     )
 

@@ -3,8 +3,9 @@
 What the file says goes before parity, parity before the preset, the preset before the defaults. A
 section that names another part than the overlay takes none of the overlay's settings for it. Parity
 takes over leaks as well, so what needs it is refused without it, and every receipt says in capitals
-which of its choices are in force. A classifier learns from labels anyway: what reads the train
-part's labels beside it needs no parity.
+which of its choices are in force. A method without an official pipeline lays nothing under the
+file: there parity only permits, and the file switches each leak on by name. A classifier learns
+from labels anyway: what reads the train part's labels beside it needs no parity.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ NOTES = "notes"
 """The one key of a parity overlay that is no section: what a receipt says about its choices."""
 READS_LABELS = "paper-stratified"
 Method = parts.Encoder | parts.Classifier
+FIT_ON = "[features] fit_on"
 
 
 def resolve(experiment: Experiment, plugins: Plugins) -> Experiment:
@@ -31,7 +33,7 @@ def resolve(experiment: Experiment, plugins: Plugins) -> Experiment:
 
     Raises:
         UnknownPartError: There is no such encoder or classifier.
-        ConfigError: No such preset, a method without parity, or settings that do not go together.
+        ConfigError: No such preset, or settings that do not go together.
     """
     chosen = experiment.classifier or experiment.encoder
     preset, parity = chosen.preset, experiment.run.parity
@@ -43,11 +45,16 @@ def resolve(experiment: Experiment, plugins: Plugins) -> Experiment:
     else:
         part = plugins.get(parts.Classifier, chosen.name).part
     under: Mapping[str, Any] = {}
+    words = []
     if preset is not None:
         under = _named(part, _preset(part, preset))
-    if parity:
-        under = laid_over(under, _named(part, _parity(part)))
-    words = [f"preset '{preset}'"] * (preset is not None) + ["parity"] * parity
+        words.append(f"preset '{preset}'")
+    if parity and part.parity:
+        official = {section: values for section, values in part.parity.items() if section != NOTES}
+        under = laid_over(under, _named(part, official))
+        words.append("parity")
+    if not words:
+        return experiment
     where = f"the experiment laid over {' and '.join(words)} of {part.kind} '{part.name}'"
     resolved: Experiment = checked(Experiment, laid_over(under, said(experiment)), where=where)
     return resolved
@@ -70,19 +77,29 @@ def _said(section: Any) -> Any:
 
 
 def require_parity(experiment: Experiment, transforms: Iterable[parts.Part[Any]]) -> None:
-    """Refuse what reads labels to make training data, but for a classifier or `run.parity`.
+    """Refuse what lets labels or test flows into training, unless `run.parity` is on.
+
+    Beside a classifier the labels of the train part are no secret.
 
     Raises:
-        ConfigError: A stratified split or a supervised transform without either, or without labels.
+        ConfigError: A stratified split or a supervised transform without parity, or without labels;
+            transforms fitted on all flows without parity.
     """
     readers = {f"transform '{p.name}'": "[features] transforms" for p in supervised(transforms)}
     if experiment.split.protocol == READS_LABELS:
         readers[f"split protocol '{READS_LABELS}'"] = "[split] protocol"
-    for what, where in readers.items():
-        if not experiment.run.parity and experiment.classifier is None:
-            msg = f"The {what} reads labels, which no model here may see."
+    leaks = {
+        f"The {what} reads labels, which no model here may see.": where
+        for what, where in readers.items()
+        if experiment.classifier is None
+    }
+    if experiment.features.fit_on == "all":
+        leaks["Transforms fitted on all flows learn from those they are tested on."] = FIT_ON
+    for msg, where in leaks.items():
+        if not experiment.run.parity:
             do = "Set run.parity = true to reproduce a published pipeline; the receipt will say so."
             raise ConfigError(msg, where=where, do=do)
+    for what, where in readers.items():
         if experiment.labels is None:
             msg = f"The {what} reads labels, but nothing labels the flows."
             raise ConfigError(msg, where=where, do="Add a [labels] section.")
@@ -96,7 +113,7 @@ def supervised(transforms: Iterable[parts.Part[Any]]) -> list[parts.FlowTransfor
 def parity_notes(
     experiment: Experiment, method: parts.Part[Any], transforms: Iterable[parts.Part[Any]]
 ) -> tuple[str, ...]:
-    """Say in capitals which choices of an official pipeline are in force; empty without parity."""
+    """Say in capitals which leaks and official choices are in force; empty without parity."""
     if not experiment.run.parity:
         return ()
     notes = []
@@ -104,6 +121,12 @@ def parity_notes(
         notes.append("RANDOM STRATIFIED SPLIT")
     if experiment.split.protocol == "paper-shuffled":
         notes.append("SHUFFLED SPLIT")
+    if experiment.split.duplicates == "count":
+        notes.append("DUPLICATES KEPT")
+    if experiment.features.fit_on == "all":
+        notes.append("TRANSFORMS FITTED ON ALL FLOWS")
+    if experiment.features.allow_shortcuts:
+        notes.append(f"SHORTCUT FEATURES {' '.join(experiment.features.allow_shortcuts)}".upper())
     notes += [f"LABEL-FITTED {p.name.replace('-', ' ')}".upper() for p in supervised(transforms)]
     if isinstance(method, Method):
         notes += _notes_of(experiment, method)
@@ -132,15 +155,6 @@ def _preset(part: Method, name: str) -> parts.Overlay:
     msg = f"{part.kind.capitalize()} '{part.name}' has no preset '{name}'."
     listed = f"Its presets: {', '.join(part.presets)}."
     raise ConfigError(msg, where=where, do=f"{nearest(name, part.presets)} {listed}".strip())
-
-
-def _parity(part: Method) -> parts.Overlay:
-    if not part.parity:
-        msg = (
-            f"{part.kind.capitalize()} '{part.name}' has no official pipeline to be at parity with."
-        )
-        raise ConfigError(msg, where="[run] parity", do="Take the line out.")
-    return {section: values for section, values in part.parity.items() if section != NOTES}
 
 
 def _named(part: Method, overlay: parts.Overlay) -> dict[str, Any]:

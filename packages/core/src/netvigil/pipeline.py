@@ -298,8 +298,17 @@ class Pipeline:
         return pass_columns(self.contract)
 
 
-Labelled = Callable[[], tuple[NDArray[np.bool_], NDArray[np.bool_]]]
-"""Reads labels only when called: which flows are attacks, and which have a label, bool [flows]."""
+@dataclass(frozen=True)
+class Lesson:
+    """What a supervised transform may see: flows, which are attacks, which have a label.
+
+    Shapes:
+        is_attack, known: bool [flows]
+    """
+
+    flows: list[FlowTable]
+    is_attack: NDArray[np.bool_]
+    known: NDArray[np.bool_]
 
 
 def pass_columns(contract: FeatureContract) -> list[str]:
@@ -323,20 +332,22 @@ def fit_transforms(
     contract: FeatureContract,
     *,
     seed: int,
-    labels: Labelled | None = None,
+    lesson: Callable[[], Lesson] | None = None,
 ) -> tuple[tuple[protocols.FlowTransform, ...], FeatureProfile]:
     """Fit each transform on what the ones before it make of the train flows; profile the result.
 
-    `labels` returns the labels of the train flows and which of them are known, bool [flows]
-    each. It is called for supervised transforms only; those are fitted on the known flows.
+    `lesson` reads labels, so it is called for supervised transforms only; those are fitted on its
+    known flows. It may hold flows that training leaves out: to tell attacks apart takes attacks.
     """
-    table = pa.concat_tables([f.table for f in flows])
-    features = extract(FlowTable.trusted(table, flows[0].info), contract)
+    features = _extracted(flows, contract)
     fitted: list[protocols.FlowTransform] = []
     for choice in chosen:
         transform: protocols.FlowTransform = choice.make()
         if supervised([choice.part]):
-            _fit_labelled(transform, choice.name, features, labels, seed=seed)
+            taught, is_attack = _taught(choice.name, contract, lesson)
+            for earlier in fitted:
+                taught = earlier.transform(taught)
+            _fit_labelled(transform, choice.name, taught, is_attack, seed=seed)
         else:
             transform = transform.fit(features, seed=seed)
         features = transform.transform(features)
@@ -344,24 +355,37 @@ def fit_transforms(
     return tuple(fitted), FeatureProfile.of(features.x, features.names)
 
 
+def _extracted(flows: list[FlowTable], contract: FeatureContract) -> FlowFeatures:
+    table = pa.concat_tables([f.table for f in flows])
+    return extract(FlowTable.trusted(table, flows[0].info), contract)
+
+
+def _taught(
+    name: str, contract: FeatureContract, lesson: Callable[[], Lesson] | None
+) -> tuple[FlowFeatures, NDArray[np.bool_]]:
+    """Return the features of the flows with a label, and which of them are attacks."""
+    held = None if lesson is None else lesson()
+    if held is None or not held.known.any():
+        msg = f"Transform '{name}' learns from labels, but no flow of the train part has one."
+        raise RunError(msg, where="[features] transforms", do="Check the [labels] section.")
+    features = _extracted(held.flows, contract)
+    known = held.known
+    texts = {n: values.filter(pa.array(known)) for n, values in features.categories.items()}
+    return FlowFeatures(features.x[known], features.names, texts), held.is_attack[known]
+
+
 def _fit_labelled(
     transform: protocols.FlowTransform,
     name: str,
     features: FlowFeatures,
-    labels: Labelled | None,
+    is_attack: NDArray[np.bool_],
     *,
     seed: int,
 ) -> None:
     if not isinstance(transform, protocols.SupervisedTransform):
         msg = f"Transform '{name}' says that it is supervised, but has no `fit_labelled`."
         raise IncompatiblePartsError(msg, do="Mend the package that provides it.")
-    is_attack, known = (np.zeros(0, np.bool_),) * 2 if labels is None else labels()
-    if not known.any():
-        msg = f"Transform '{name}' learns from labels, but no flow of the train part has one."
-        raise RunError(msg, where="[features] transforms", do="Check the [labels] section.")
-    texts = {n: values.filter(pa.array(known)) for n, values in features.categories.items()}
-    kept = FlowFeatures(features.x[known], features.names, texts)
-    transform.fit_labelled(kept, is_attack[known], seed=seed)
+    transform.fit_labelled(features, is_attack, seed=seed)
 
 
 def encode_checked(encoder: protocols.Encoder, name: str, windows: WindowGraphs) -> EncodedFlows:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,18 @@ from netvigil.contracts import FlowFeatures, FlowTable
 from netvigil.errors import RunError
 from netvigil.features import FeatureContract, extract, select_features
 from netvigil.phases import Advance, Phases
-from netvigil.pipeline import Assembly, apply_transforms, fit_transforms, pass_columns
+from netvigil.pipeline import (
+    Assembly,
+    Lesson,
+    apply_transforms,
+    fit_transforms,
+    pass_columns,
+)
 from netvigil.plugins import Plugins
 from netvigil.protocols import Calibration
 from netvigil.reasons import FeatureProfile
 from netvigil.sources import Reading, SourceRows, choose_reader, open_sources
-from netvigil.splits import CALIBRATE, ROLES, Split, make_split
+from netvigil.splits import CALIBRATE, ROLES, TRAIN, Split, make_split
 from netvigil.store import FlowStore
 from netvigil.truth import ATTACK, UNKNOWN, TrainFilter, Truth, label_store, train_filter
 from netvigil.windows import SpooledWindows, spool_windows
@@ -100,6 +107,7 @@ def prepare(
         first.category_names,
         feature_set=experiment.features.set,
         allow_shortcuts=experiment.features.allow_shortcuts,
+        origin_us=int(first.start_us[0]) if first.info.time_basis == "clock" else None,
     )
     truth = _truth(store, assembly, phases)
     tested = _tested(store, sources, truth, assembly)
@@ -109,9 +117,16 @@ def prepare(
     for name in needed:
         split.require(name)
     trained = train_filter(experiment.train, split, truth)
-    sample = sample_mask(trained.keep, experiment.features.fit_flows, experiment.run.seeds[0])
+    sample = _fit_sample(experiment, trained.keep)
     with phases.phase("fit transforms", int(sample.sum())) as advance:
-        transforms, profile = _fit_transforms(store, sample, assembly, contract, truth, experiment)
+        lesson = partial(_lesson, store, experiment, contract, split, truth)
+        transforms, profile = fit_transforms(
+            assembly.transforms,
+            _flows(store, sample, contract),
+            contract,
+            seed=experiment.run.seeds[0],
+            lesson=lesson,
+        )
         advance(int(sample.sum()))
     counts = TrainCounts()
     windows = {}
@@ -171,23 +186,29 @@ def _tested(
     return tested
 
 
-def _fit_transforms(
+def _fit_sample(experiment: Experiment, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Choose the flows that transforms are fitted on: of `keep`, or at parity of all of them."""
+    wanted = np.ones_like(keep) if experiment.features.fit_on == "all" else keep
+    return sample_mask(wanted, experiment.features.fit_flows, experiment.run.seeds[0])
+
+
+def _lesson(
     store: FlowStore,
-    sample: NDArray[np.bool_],
-    assembly: Assembly,
-    contract: FeatureContract,
-    truth: Truth,
     experiment: Experiment,
-) -> tuple[tuple[protocols.FlowTransform, ...], FeatureProfile]:
-    """Fit the transforms on a sample of the train flows; only supervised ones ask for labels."""
-    flows = [flows for _, flows in store.select(sample, columns=pass_columns(contract))]
-    seed = experiment.run.seeds[0]
+    contract: FeatureContract,
+    split: Split,
+    truth: Truth,
+) -> Lesson:
+    """Read what supervised transforms learn from: the whole train part, filtered or not."""
+    sample = _fit_sample(experiment, split.role == TRAIN)
+    state = truth.state[sample]
+    return Lesson(_flows(store, sample, contract), state == ATTACK, state != UNKNOWN)
 
-    def labels() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        state = truth.state[sample]
-        return state == ATTACK, state != UNKNOWN
 
-    return fit_transforms(assembly.transforms, flows, contract, seed=seed, labels=labels)
+def _flows(
+    store: FlowStore, chosen: NDArray[np.bool_], contract: FeatureContract
+) -> list[FlowTable]:
+    return [flows for _, flows in store.select(chosen, columns=pass_columns(contract))]
 
 
 def _spool(

@@ -7,7 +7,7 @@ when that part began.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from netvigil import config
 from netvigil.errors import ConfigError, RunError
+from netvigil.repeats import first_copies
 from netvigil.store import FlowStore
 
-UNUSED, TRAIN, CALIBRATE, TEST = 0, 1, 2, 3
+UNUSED, TRAIN, CALIBRATE, TEST, REPEATED = 0, 1, 2, 3, 4
 SHUFFLED = frozenset({"paper-shuffled", "paper-stratified"})
 """Protocols by which a model learns from flows that come after some it is tested on."""
 CLOCKLESS = frozenset({"rows", "paper-stratified"})
@@ -31,13 +32,19 @@ class Split:
     """The role of every flow of a store.
 
     Shapes:
-        role: int8 [flows], in the store's order: 0 unused, 1 train, 2 calibrate, 3 test
+        role: int8 [flows], in the store's order: 0 unused, 1 train, 2 calibrate, 3 test, 4 left out
+            as it repeats an earlier flow
         start_us: int64 [flows], or None without a clock
+
+    `repeats` counts exact repeats of an earlier flow, `repeats_across` those of them that stand in
+    another part than their first copy; None where nobody looked.
     """
 
     role: NDArray[np.int8]
     start_us: NDArray[np.int64] | None
     settings: dict[str, Any]
+    repeats: int | None = None
+    repeats_across: int | None = None
 
     def describe(self) -> dict[str, Any]:
         """Return the settings, and of each part the number of flows, first and last start."""
@@ -81,7 +88,7 @@ def make_split(
     classes: NDArray[np.int64] | None = None,
     tested: NDArray[np.bool_] | None = None,
 ) -> Split:
-    """Give each flow of a store its role.
+    """Give each flow of a store its role; exact repeats of an earlier flow are found where asked.
 
     Shapes:
         classes: int64 [flows], the attack class of each flow (benign and unknown are classes too);
@@ -92,6 +99,29 @@ def make_split(
     Raises:
         ConfigError: A protocol that needs a clock on a source without one, or ranges that overlap.
     """
+    split = _deal(settings, store, classes, tested)
+    if settings.duplicates == "ignore":
+        return split
+    first = first_copies(store)
+    again = first != np.arange(len(first))
+    across = again & (split.role != split.role[first])
+    # The first copy keeps the role that its place gives it, so what is later never decides.
+    left = np.where(again, np.int8(REPEATED), split.role)
+    return replace(
+        split,
+        role=left if settings.duplicates == "drop" else split.role,
+        repeats=int(again.sum()),
+        repeats_across=int(across.sum()),
+    )
+
+
+def _deal(
+    settings: config.Split,
+    store: FlowStore,
+    classes: NDArray[np.int64] | None,
+    tested: NDArray[np.bool_] | None,
+) -> Split:
+    """Divide the source; a test source has its role already."""
     start = _start_of(store)
     if start is None and settings.protocol not in CLOCKLESS:
         msg = f"Flows read as '{store.info.format}' have no clock and cannot be split by time."

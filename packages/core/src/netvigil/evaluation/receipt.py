@@ -57,15 +57,20 @@ class PartUse(Model):
 
 
 class SplitUse(Model):
-    """How the flows were split; `parts` are train, calibrate, test and purged.
+    """How the flows were split; `parts` are train, calibrate, test, purged, and repeated.
 
     With `test_source` the test part is a source of its own, and the protocol divided the other one.
+    `repeats` counts flows that equal an earlier one in all but their origin, `repeats_across` those
+    whose first copy stands in another part; None where nobody looked. The part `repeated` holds
+    them where they were left out.
     """
 
     protocol: str
     shuffled: bool = False
     test_source: bool = False
     purge_s: float | None = None
+    repeats: int | None = None
+    repeats_across: int | None = None
     parts: dict[str, PartUse]
 
 

@@ -178,6 +178,7 @@ def receipt_lines(receipt: Receipt) -> list[tuple[str, str]]:
     lines += [
         ("split", _split(split)),
         *((f"  {name}", _part(part.model_dump())) for name, part in split.parts.items()),
+        *_repeats(split),
         ("features", f"{_features(receipt)}, list {features.sha256[:16]}"),
         ("labels used by", receipt.labels.words()),
         *_tuned(receipt),
@@ -279,6 +280,21 @@ def _tuned(receipt: Receipt) -> list[tuple[str, str]]:
     )
     text = f"{objective} {value}, the best of {trials} trials of space '{space}', {labels} read"
     return [("settings chosen by", text)]
+
+
+def _repeats(split: SplitUse) -> list[tuple[str, str]]:
+    """Say how many flows there are with and without exact repeats, where somebody looked."""
+    if split.repeats is None:
+        return []
+    flows = sum(part.flows for part in split.parts.values())
+    done = "left out" if "repeated" in split.parts else "kept"
+    return [
+        (
+            "exact repeats",
+            f"{split.repeats:,} of {flows:,} flows, {done}: {flows - split.repeats:,} differ;"
+            f" {split.repeats_across:,} stand in another part than their first copy",
+        )
+    ]
 
 
 def _part(part: Mapping[str, Any]) -> str:
