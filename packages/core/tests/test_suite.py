@@ -280,9 +280,9 @@ class TestRunning:
             run(write(), out, only=["data=one"])
         assert (out / "one/median.partial/identity.json").exists()
         monkeypatch.setattr(runner, "judge", real)
-        seed = runner.run_seed
+        seed = learn.run_seed
         monkeypatch.setattr(
-            runner, "run_seed", lambda *args, **named: asked.append(1) or seed(*args, **named)
+            learn, "run_seed", lambda *args, **named: asked.append(1) or seed(*args, **named)
         )
         outcomes = run(write(), out, only=["data=one"], resume=True)
         assert set(states(outcomes).values()) == {"finished"}

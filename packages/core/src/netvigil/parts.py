@@ -86,7 +86,8 @@ class FlowJoiner(Part[protocols.FlowJoiner]):
 class FlowTransform(Part[protocols.FlowTransform]):
     """Yielded by `netvigil_flow_transforms`. `supervised` ones learn from the train range's labels.
 
-    Those exist for parity with published pipelines only and are refused unless `run.parity` is on.
+    Those are for classifiers, and for parity with published pipelines: without a classifier they
+    are refused unless `run.parity` is on.
     """
 
     kind: ClassVar[str] = "flow transform"
@@ -148,19 +149,31 @@ class Scorer(Part[protocols.Scorer]):
 
 @dataclass(frozen=True)
 class Threshold(Part[protocols.Threshold]):
-    """Yielded by `netvigil_thresholds`. `supervised` ones get the calibration range's labels."""
+    """Yielded by `netvigil_thresholds`. `supervised` ones get the calibration range's labels.
+
+    One that looks at no score, because somebody gives the cut, says `needs_scores=False`: it needs
+    no calibration part, and its cut means nothing for the scores of a baseline.
+    """
 
     kind: ClassVar[str] = "threshold"
     supervised: bool = False
+    needs_scores: bool = True
 
 
 @dataclass(frozen=True)
 class Classifier(Part[protocols.Classifier]):
-    """Yielded by `netvigil_classifiers`; supervised."""
+    """Yielded by `netvigil_classifiers`; supervised, which every receipt and table says.
+
+    `accepts` lists the window schemas it understands; `seeded` says that fitting draws random
+    numbers; `trusted_types`, `presets` and `parity` are as for encoders.
+    """
 
     kind: ClassVar[str] = "classifier"
     accepts: tuple[str, ...] = ("flow-host", "flows-only")
+    seeded: bool = True
     trusted_types: tuple[str, ...] = ()
+    presets: Mapping[str, Overlay] = field(default_factory=dict)
+    parity: Overlay = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ class FlowTransform(Stateful, Protocol):
 
 @runtime_checkable
 class SupervisedTransform(Protocol):
-    """A transform that learns from labels, for parity with published pipelines only."""
+    """A transform that learns from labels: for classifiers, and for parity with publications."""
 
     def fit_labelled(
         self, features: FlowFeatures, is_attack: NDArray[np.bool_], *, seed: int
@@ -188,7 +188,7 @@ class Watch:
 
 @runtime_checkable
 class Watched(Protocol):
-    """An encoder that trains for many passes: it reports them and can go on after a kill.
+    """An encoder or classifier that trains for many passes: it reports them, and outlives a kill.
 
     `passes` is how often `fit` walks through its windows at most.
     """
@@ -283,14 +283,21 @@ class Promising(Protocol):
 
 
 class Classifier(Stateful, Protocol):
-    """Learns attack classes from labels, and says so: the counterpart of encoder and scorer."""
+    """Learns attack classes from labels, and says so: it stands in for encoder and scorer.
+
+    `netvigil.classes` names and numbers the classes of a label table. One that trains for long may
+    be `Watched`, as an encoder.
+    """
 
     def fit(self, windows: WindowStream, labels: LabelTable, *, seed: int) -> Self:
-        """Learn classes from the labelled flows of the train range."""
+        """Learn classes from the labelled flows of the train range; the others have no label."""
         ...
 
     def classify(self, windows: WindowGraphs) -> EncodedFlows:
-        """Return one term per class, its probability [flows]."""
+        """Return one term per class, its probability, float32 [flows]; `benign` comes first.
+
+        The terms of a flow add up to 1, and do not depend on the flows of other windows.
+        """
         ...
 
 

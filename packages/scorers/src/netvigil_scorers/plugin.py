@@ -145,5 +145,10 @@ def _threshold(
         return Ruled(name, settings, rule.choose, promise=promise, needs_flows=needs_flows)
 
     return parts.Threshold(
-        name=name, summary=summary, config=config, make=make, supervised=supervised
+        name=name,
+        summary=summary,
+        config=config,
+        make=make,
+        supervised=supervised,
+        needs_scores=needs_flows,
     )

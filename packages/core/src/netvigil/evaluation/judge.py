@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from netvigil.contracts import AlignedLabels, LabelTable
 from netvigil.errors import ContractError
 from netvigil.evaluation.bootstrap import By, Resampler, tpr_name
+from netvigil.evaluation.classes import ClassFigures, ClassShares, class_figures
 from netvigil.evaluation.clusters import adjusted_rand
 from netvigil.evaluation.metrics import (
     FPR_LIMITS,
@@ -103,7 +105,12 @@ def evaluate(
     if excluded:
         views.append(view(truth.known & ~left_out, excluded))
     for run in runs:
-        of_run = {f"score of {run.method}": run.score, f"clusters of {run.method}": run.clusters}
+        of_run: dict[str, NDArray[Any] | None] = {
+            f"score of {run.method}": run.score,
+            f"clusters of {run.method}": run.clusters,
+        }
+        if run.classes is not None:
+            of_run[f"classes of {run.method}"] = run.classes.share[:, 0]
         _require_lengths(len(flow_id), **of_run)
         for each in views:
             each.add(run)
@@ -162,7 +169,7 @@ class _View:
         within = self._within(ranking)
         oracle, why = best_f1(ranking)
         return Judged(
-            run=replace(run, score=np.empty(0), clusters=None),
+            run=replace(run, score=np.empty(0), clusters=None, classes=None),
             figures=_by_rank(ranking)
             | self._clusters(run.clusters)
             | {"within_pair_auroc": Figure(within.value, within.reason)}
@@ -178,6 +185,7 @@ class _View:
             oracle=oracle,
             oracle_reason=why,
             resampled=self.draws.figures(ranking, self.is_attack),
+            classes=None if run.classes is None else self._classes(run.classes),
         )
 
     def _flagged(self, run: MethodScores, cut: float, confusion: Confusion | None) -> Flagged:
@@ -186,6 +194,11 @@ class _View:
         if promise is not None and promise.kind == "fpr" and confusion is not None:
             return Flagged(confusion.false_positives, confusion.benign)
         return Flagged(int(np.count_nonzero(run.score > cut)), len(run.score))
+
+    def _classes(self, shares: ClassShares) -> ClassFigures:
+        known = np.ones(len(self.rows), np.bool_)
+        truth = AlignedLabels(known, self.is_attack, self.attack)
+        return class_figures(shares.take(self.rows), truth)
 
     def _alert_rate(self, score: NDArray[np.float64], cut: float) -> Figure:
         # Of all test flows, known or not, excluded or not: an operator gets those alerts too.
