@@ -7,7 +7,8 @@ import pytest
 
 from netvigil.baselines import UNSEEN, TrainCounts
 from netvigil.contracts import ALERTS
-from netvigil.reasons import FeatureProfile, make_alerts
+from netvigil.profile import FeatureProfile
+from netvigil.reasons import far_features, make_alerts
 
 from . import fakes
 
@@ -37,7 +38,7 @@ class TestProfile:
 
     def test_the_furthest_features_are_named_in_order_with_their_side(self):
         x = np.array([[4, 0, 5], [-3.5, 10, 5], [1, 11, 5]], np.float32)
-        assert PROFILE.reasons(x) == [
+        assert far_features(PROFILE, x) == [
             [
                 "b is 5.0 deviations below its train mean",
                 "a is 4.0 deviations above its train mean",
@@ -47,12 +48,12 @@ class TestProfile:
         ]
 
     def test_a_feature_that_never_varied_counts_by_its_own_units(self):
-        assert PROFILE.reasons(np.array([[0, 10, 9]], np.float32)) == [
+        assert far_features(PROFILE, np.array([[0, 10, 9]], np.float32)) == [
             ["c is 4.0 deviations above its train mean"]
         ]
 
     def test_no_alerts(self):
-        assert PROFILE.reasons(np.zeros((0, 3), np.float32)) == []
+        assert far_features(PROFILE, np.zeros((0, 3), np.float32)) == []
 
 
 def test_alerts_are_the_flows_strictly_above_the_cut_with_all_their_reasons():

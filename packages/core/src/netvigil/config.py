@@ -410,6 +410,19 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
+def toml_value(text: str) -> Any:
+    """Read what was typed for a setting as TOML, or as text where it is none.
+
+    Example:
+        >>> toml_value("0.5"), toml_value("cblof")
+        (0.5, 'cblof')
+    """
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
 def _override(values: dict[str, Any], text: str) -> None:
     path, equals, raw = text.partition("=")
     keys = path.strip().split(".")
@@ -420,10 +433,7 @@ def _override(values: dict[str, Any], text: str) -> None:
             where="--set",
             do="Write --set section.key=value, for example --set scorer.name=hbos.",
         )
-    try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = raw.strip()
+    value = toml_value(raw)
     if keys == ["flows", "source"]:
         value = str(Path.cwd() / str(value))  # what is typed is relative to where it is typed
     place = values

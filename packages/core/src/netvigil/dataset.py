@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from netvigil import parts, protocols
-from netvigil.config import Choice
+from netvigil.config import Choice, toml_value
 from netvigil.contracts import FlowBatch, LabelTable, ReadReport
 from netvigil.errors import ConfigError
 from netvigil.features import shortcut
@@ -187,10 +186,7 @@ def key_values(settings: Sequence[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             msg = f"'{text}' is not a setting."
             raise ConfigError(msg, do="Write key=value.")
-        try:
-            values[key.strip()] = tomllib.loads(f"value = {raw}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key.strip()] = raw
+        values[key.strip()] = toml_value(raw)
     return values
 
 

@@ -23,7 +23,7 @@ from netvigil.errors import ConfigError, IncompatiblePartsError, RunError
 from netvigil.features import FeatureContract, extract
 from netvigil.overlays import require_parity, supervised
 from netvigil.plugins import P, Plugins, Provider
-from netvigil.reasons import FeatureProfile
+from netvigil.profile import FeatureProfile, sampled
 from netvigil.windows import build_windows
 
 
@@ -289,6 +289,7 @@ def fit_transforms(
     """
     table = pa.concat_tables([f.table for f in flows])
     features = extract(FlowTable.trusted(table, flows[0].info), contract)
+    rows, raw = sampled(features, seed)
     fitted: list[protocols.FlowTransform] = []
     for choice in chosen:
         transform: protocols.FlowTransform = choice.make()
@@ -298,7 +299,8 @@ def fit_transforms(
             transform = transform.fit(features, seed=seed)
         features = transform.transform(features)
         fitted.append(transform)
-    return tuple(fitted), FeatureProfile.of(features.x, features.names)
+    profile = FeatureProfile.of(features.x, features.names, rows=rows, raw=raw, seed=seed)
+    return tuple(fitted), profile
 
 
 def _fit_labelled(

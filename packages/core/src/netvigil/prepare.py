@@ -21,8 +21,8 @@ from netvigil.features import FeatureContract, extract, select_features
 from netvigil.phases import Advance, Phases
 from netvigil.pipeline import Assembly, apply_transforms, fit_transforms, pass_columns
 from netvigil.plugins import Plugins
+from netvigil.profile import FeatureProfile
 from netvigil.protocols import Calibration
-from netvigil.reasons import FeatureProfile
 from netvigil.sources import Reading, choose_reader, open_source
 from netvigil.splits import CALIBRATE, ROLES, Split, make_split
 from netvigil.store import FlowStore

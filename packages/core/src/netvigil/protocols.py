@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from netvigil.contracts import (
     AlertTable,
     EncodedFlows,
+    Explanation,
     FlowBatch,
     FlowFeatures,
     FlowTable,
@@ -267,11 +268,51 @@ class Generator(Stateful, Protocol):
         ...
 
 
-class Explainer(Protocol):
-    """Says why a flow scored as it did."""
+@runtime_checkable
+class FeatureErrors(Protocol):
+    """An encoder that can take its reconstruction error apart, feature by feature."""
 
-    def explain(self, windows: WindowGraphs, rows: NDArray[np.int64]) -> list[list[str]]:
-        """Return the reasons, in words, for each of these flow rows."""
+    def feature_errors(self, windows: WindowGraphs) -> NDArray[np.float32]:
+        """Return the error of each feature of each flow, float32 [flows, features], at least 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A fitted pipeline as explainers see it: windows in, scores out, and usual features.
+
+    Shapes:
+        score: windows -> float64 [flows]
+        groups: name -> numbers of the columns of `flow_x` that mean something only together, such
+            as those of one category; every column is in one group
+        background: float32 [rows, features], features of a seeded sample of train flows
+        median: float32 [features], over train flows
+        advance: told 1 for each flow explained
+    """
+
+    score: Callable[[WindowGraphs], NDArray[np.float64]]
+    encoder: Encoder
+    groups: Mapping[str, tuple[int, ...]]
+    background: NDArray[np.float32]
+    median: NDArray[np.float32]
+    seed: int = 0
+    advance: Callable[[int], None] = _ignore
+
+
+class Explainer(Protocol):
+    """Says what a flow's score rests on."""
+
+    def check(self, scoring: Scoring, windows: WindowGraphs) -> None:
+        """Raise `IncompatiblePartsError` where this pipeline, or such windows, are beyond it."""
+        ...
+
+    def explain(
+        self, scoring: Scoring, windows: WindowGraphs, rows: NDArray[np.int64]
+    ) -> list[Explanation]:
+        """Explain the score of each of these flow rows; `windows` are whole and stay as they are.
+
+        The explanation of a flow does not depend on which others are explained with it.
+        """
         ...
 
 

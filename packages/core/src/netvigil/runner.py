@@ -26,7 +26,7 @@ from netvigil.evidence import FOLDER, Evidence
 from netvigil.evidence.collect import collect
 from netvigil.judge import judge, write_receipt
 from netvigil.learn import fit_pipeline, run_rules, run_seed
-from netvigil.outputs import ScoreFile, alerts_of, require_order, score_store
+from netvigil.outputs import ScoreFile, alerts_of, errors_at, require_order, score_store
 from netvigil.overlays import resolve
 from netvigil.phases import Phases
 from netvigil.pipeline import Pipeline, assemble
@@ -224,8 +224,16 @@ def _write_scores_and_alerts(
         for _, flows in prepared.store.select(inside, columns=pipeline.columns()):
             here = slice(offset, offset + len(flows))
             require_order(flows.flow_id, test.flow_id[here])
-            x = test.flow_x[here]
-            yield alerts_of(pipeline, flows, own.test[here], x, made, cut=own.cut)
+            above = offset + np.flatnonzero(own.test[here] > own.cut)
+            yield alerts_of(
+                pipeline,
+                flows,
+                own.test[here],
+                test.flow_x[here],
+                made,
+                cut=own.cut,
+                errors=errors_at(pipeline, test, above),
+            )
             offset += len(flows)
 
     exporter.export(alerts(), folder.work / names[1])

@@ -21,7 +21,7 @@ from netvigil.evidence.sample import draw, sample
 from netvigil.evidence.tables import SCHEMAS, Evidence, Facts, table
 from netvigil.evidence.timeline import events, timeline
 from netvigil.evidence.traffic import COLUMNS, FlowFacts, Traffic, nothing, traffic
-from netvigil.outputs import alerts_of
+from netvigil.outputs import alerts_of, errors_at
 from netvigil.pipeline import Pipeline, pass_columns
 from netvigil.prepare import Prepared
 from netvigil.seeds import MethodRun, SeedResults
@@ -142,7 +142,8 @@ def _alerts(
     chosen = FlowTable.trusted(pa.concat_tables(flows), part.prepared.store.info)
     x = np.asarray(part.prepared.windows["test"].whole.flow_x[rows])
     score = part.score[rows]
-    made = alerts_of(pipeline, chosen, score, x, "", cut=own.cut).table
+    errors = errors_at(pipeline, part.prepared.windows["test"].whole, rows)
+    made = alerts_of(pipeline, chosen, score, x, "", cut=own.cut, errors=errors).table
     train = (
         batch
         for _, batch in part.prepared.store.select(
