@@ -322,6 +322,7 @@ class FlowsOnly:
             flow_dst=target,
             node_ptr=node_ptr,
             node_key=keys,
+            flow_service=flows.flow_id.astype(np.uint64),  # any key will do
         )
 
     def nodes(self, flows: FlowTable, window: Any, windows: int) -> tuple[Any, Any, Any, Any]:
