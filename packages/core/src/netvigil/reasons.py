@@ -70,6 +70,8 @@ def _place(name: str, z: float) -> str:
     column, equals, value = name.partition("=")
     if equals and value != "rare" and 0 < z < UNUSUAL:
         return f"{column} is {value}"
+    if not equals and abs(z) < 0.05:
+        return f"{name} is at its train mean"
     return _sentence(name, z)
 
 

@@ -77,12 +77,13 @@ class Occlusion:
         ]
         amounts = [*fall, *_falls(scoring, window, row, singles)]
         listed = _distinct([*groups, *singles], amounts)
+        check, said = self._faithful(
+            scoring, window, row, listed, near, draws=min(faithful.DRAWS, room // 4)
+        )
         return Explanation(
             tuple(Contribution(g.kind, amount, rows=g.rows + first) for g, amount in listed),
-            self._faithful(
-                scoring, window, row, listed, near, draws=min(faithful.DRAWS, room // 4)
-            ),
-            _remarks(near, all_pairs, shown),
+            check,
+            (*_remarks(near, all_pairs, shown), *said),
         )
 
     def _faithful(
@@ -94,33 +95,44 @@ class Occlusion:
         near: Rows,
         *,
         draws: int,
-    ) -> Faithfulness | None:
-        """Leave the leading pairs out together, and as many neighbours drawn at random.
+    ) -> tuple[Faithfulness | None, tuple[str, ...]]:
+        """Leave the leading groups out together, and as many neighbours drawn at random.
 
-        Where no pair raises the score, hosts or else single flows are left out. Where the named
-        are most of the neighbours, a random choice would be of the same flows, so it is out of the
-        whole window.
+        Where the named are most of the neighbours, a random choice would be of the same flows, so
+        it is out of the whole window; where they are most of that too, there is nothing to compare
+        with, which a remark says.
         """
-        raising = [group for group, amount in listed if amount > 0]
-        if not raising:
-            return None
-        best = next(k for k in KINDS if any(group.kind == k for group in raising))
-        pieces = [group.rows for group in raising if group.kind == best]
-        named = np.unique(np.concatenate(pieces[: faithful.NAMED]))
-        everything = np.delete(np.arange(len(window.flow_id)), row)
-        pool, words = (near, "its neighbours")
+        named = _named(listed, most=len(near) // 2)
+        if named is None:
+            return None, ()
+        pool, words = near, "its neighbours"
         if 2 * len(named) > len(near):
-            pool, words = (everything, "the flows of its window")
+            pool, words = np.delete(np.arange(len(window.flow_id)), row), "the flows of its window"
+        if 2 * len(named) > len(pool):
+            said = "no check: most of the window was named, so a random choice would be the same"
+            return None, (said,)
         rng = faithful.generator(scoring, int(window.flow_id[row]))
         drawn = [rng.choice(pool, len(named), replace=False) for _ in range(draws)]
         fall = _falls(scoring, window, row, [Group("flow", rows) for rows in [named, *drawn]])
-        return Faithfulness(
-            named=fall[0],
-            random=float(np.mean(fall[1:])),
-            things=len(named),
-            draws=draws,
-            pool=words,
-        )
+        mean = float(np.mean(fall[1:]))
+        return Faithfulness(fall[0], mean, things=len(named), draws=draws, pool=words), ()
+
+
+def _named(listed: list[tuple[Group, float]], *, most: int) -> Rows | None:
+    """Return the flows of the leading groups that raise the score, no more than `most` if it can.
+
+    Pairs of hosts where one raises it, else hosts, else single flows; None where nothing does.
+    """
+    raising = [group for group, amount in listed if amount > 0]
+    if not raising:
+        return None
+    best = next(kind for kind in KINDS if any(group.kind == kind for group in raising))
+    leading = [group.rows for group in raising if group.kind == best][: faithful.NAMED]
+    named = leading[0]
+    for rows in leading[1:]:
+        both = np.union1d(named, rows)
+        named = both if len(both) <= most else named
+    return named
 
 
 def neighbours(window: WindowGraphs, row: int) -> Rows:

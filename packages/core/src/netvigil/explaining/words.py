@@ -14,6 +14,7 @@ from netvigil.contracts import FlowFeatures, FlowTable
 from netvigil.profile import FeatureProfile
 
 PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
+NOBODY = "an unknown host"
 RESET = 0x04  # the bit of RST among TCP flags
 FEW = 3  # ports and hosts named one by one; more are counted
 COLUMNS = ("fwd_packets", "bwd_packets", "fwd_bytes", "bwd_bytes", "tcp_flags")
@@ -105,7 +106,7 @@ def one_flow(row: Mapping[str, object]) -> str:
     ends = []
     for side in ("src", "dst"):
         host, port = row[f"{side}_ip"], row[f"{side}_port"]
-        ends.append(f"{host or 'an unknown host'}{'' if port is None else f':{port}'}")
+        ends.append(f"{host or NOBODY}{'' if port is None else f':{port}'}")
     return " \N{RIGHTWARDS ARROW} ".join(ends)
 
 
@@ -119,7 +120,10 @@ def flows(kind: str, chosen: FlowTable, explained: Mapping[str, object]) -> str:
         row = chosen.table.slice(0, 1).to_pylist()[0]
         return f"flow {row['flow_id']}, {one_flow(row)}"
     count = len(chosen)
-    src, dst = (_distinct(chosen.table[f"{side}_ip"]) for side in ("src", "dst"))
+    src, dst = (
+        [host or NOBODY for host in _distinct(chosen.table[f"{side}_ip"])]
+        for side in ("src", "dst")
+    )
     several = counted(count, "other flow")
     if kind == "pair":
         if len(src) == len(dst) == 1:
@@ -140,8 +144,8 @@ def _host(chosen: FlowTable, explained: Mapping[str, object]) -> str:
         mine = explained[end]
         ends = (chosen.table[e].cast(pa.string()).to_pylist() for e in ("src_ip", "dst_ip"))
         if all(mine in pair for pair in zip(*ends, strict=True)):
-            return str(mine or "an unknown host")
-    return "an unknown host"
+            return str(mine or NOBODY)
+    return NOBODY
 
 
 def _traits(chosen: FlowTable) -> list[str]:
@@ -199,7 +203,7 @@ def _distinct(column: pa.ChunkedArray) -> list[str]:
 
 def _few(values: Sequence[str], what: str, *, one: str = "") -> str:
     if len(values) == 1:
-        return f"{one}{values[0] or 'an unknown host'}"
+        return f"{one}{values[0]}"
     if len(values) <= FEW:
-        return ", ".join(value or "an unknown host" for value in values)
+        return ", ".join(values)
     return f"{len(values):,} {what}"
