@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from netvigil import builtins, runner
+from netvigil import builtins, learn, runner
 from netvigil.cli import main
 from netvigil.comparison import compare, find_runs, to_html, to_rows
 from netvigil.errors import ConfigError, RunError, UnknownPartError

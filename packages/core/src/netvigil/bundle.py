@@ -28,8 +28,8 @@ from netvigil.errors import BundleError, NetvigilError
 from netvigil.features import FeatureContract
 from netvigil.pipeline import Assembly, Chosen, Joined, Pipeline, choose, in_both_places
 from netvigil.plugins import Plugins
+from netvigil.profile import FeatureProfile
 from netvigil.protocols import State, Stateful
-from netvigil.reasons import FeatureProfile
 
 FORMAT = 1
 MANIFEST = "manifest.json"

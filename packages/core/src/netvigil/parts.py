@@ -186,9 +186,17 @@ class Generator(Part[protocols.Generator]):
 
 @dataclass(frozen=True)
 class Explainer(Part[protocols.Explainer]):
-    """Yielded by `netvigil_explainers`."""
+    """Yielded by `netvigil_explainers`.
+
+    `about` says what it names: a flow's own features, or the flows around it. Of those that can
+    explain a pipeline, the one of the lowest `rank` is used for each, unless others are asked for.
+    `unit` is what its amounts are parts of.
+    """
 
     kind: ClassVar[str] = "explainer"
+    about: Literal["features", "neighbours"] = "features"
+    rank: int = 50
+    unit: Literal["score", "reconstruction error"] = "score"
 
 
 @dataclass(frozen=True)

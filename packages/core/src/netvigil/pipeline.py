@@ -25,7 +25,7 @@ from netvigil.features import FeatureContract, extract
 from netvigil.joined import JoinedEncoder, joined_part
 from netvigil.overlays import require_parity, supervised
 from netvigil.plugins import P, Plugins, Provider
-from netvigil.reasons import FeatureProfile
+from netvigil.profile import FeatureProfile, sampled
 from netvigil.windows import build_windows
 
 
@@ -385,6 +385,7 @@ def fit_transforms(
     known flows. It may hold flows that training leaves out: to tell attacks apart takes attacks.
     """
     features = _extracted(flows, contract)
+    rows, raw = sampled(features, seed)
     fitted: list[protocols.FlowTransform] = []
     for choice in chosen:
         transform: protocols.FlowTransform = choice.make()
@@ -397,7 +398,8 @@ def fit_transforms(
             transform = transform.fit(features, seed=seed)
         features = transform.transform(features)
         fitted.append(transform)
-    return tuple(fitted), FeatureProfile.of(features.x, features.names)
+    profile = FeatureProfile.of(features.x, features.names, rows=rows, raw=raw, seed=seed)
+    return tuple(fitted), profile
 
 
 def _extracted(flows: list[FlowTable], contract: FeatureContract) -> FlowFeatures:

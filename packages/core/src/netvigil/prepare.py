@@ -29,8 +29,8 @@ from netvigil.pipeline import (
     pass_columns,
 )
 from netvigil.plugins import Plugins
+from netvigil.profile import FeatureProfile
 from netvigil.protocols import Calibration
-from netvigil.reasons import FeatureProfile
 from netvigil.sources import Reading, SourceRows, choose_reader, open_sources
 from netvigil.splits import CALIBRATE, ROLES, TRAIN, Split, make_split
 from netvigil.store import FlowStore

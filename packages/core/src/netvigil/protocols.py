@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from netvigil.contracts import (
     AlertTable,
     EncodedFlows,
+    Explanation,
     FlowBatch,
     FlowFeatures,
     FlowTable,
@@ -200,6 +201,25 @@ class Watched(Protocol):
         ...
 
 
+@runtime_checkable
+class FeatureErrors(Protocol):
+    """An encoder whose error is a sum over features, so that each feature's share of it is exact.
+
+    What stands behind a flow's error term is then known and not estimated: an explanation divides a
+    row by its sum.
+    """
+
+    def feature_errors(self, windows: WindowGraphs) -> NDArray[np.float32]:
+        """Return what each feature adds to the error of each flow, float32 [flows, features].
+
+        Columns are in the order of `windows.feature_names`. A value is the squared error of a
+        feature over the error that is usual for it, so features compare: 1 is usual, more is worse,
+        none is negative. A row does not depend on the other flows of `windows`. Raises
+        `NotFittedError` before `fit`, and `ContractError` for windows with other features.
+        """
+        ...
+
+
 class Scorer(Stateful, Protocol):
     """Ranks encoded flows; higher means more anomalous."""
 
@@ -313,11 +333,42 @@ class Generator(Stateful, Protocol):
         ...
 
 
-class Explainer(Protocol):
-    """Says why a flow scored as it did."""
+@dataclass(frozen=True)
+class Scoring:
+    """A fitted pipeline as explainers see it: windows in, scores out, and usual features.
 
-    def explain(self, windows: WindowGraphs, rows: NDArray[np.int64]) -> list[list[str]]:
-        """Return the reasons, in words, for each of these flow rows."""
+    Shapes:
+        score: windows -> float64 [flows]
+        groups: name -> numbers of the columns of `flow_x` that mean something only together, such
+            as those of one category; every column is in one group
+        background: float32 [rows, features], features of a seeded sample of train flows
+        median: float32 [features], over train flows
+        advance: told 1 for each flow explained
+    """
+
+    score: Callable[[WindowGraphs], NDArray[np.float64]]
+    encoder: Encoder
+    groups: Mapping[str, tuple[int, ...]]
+    background: NDArray[np.float32]
+    median: NDArray[np.float32]
+    seed: int = 0
+    advance: Callable[[int], None] = _ignore
+
+
+class Explainer(Protocol):
+    """Says what a flow's score rests on."""
+
+    def check(self, scoring: Scoring, windows: WindowGraphs) -> None:
+        """Raise `IncompatiblePartsError` where this pipeline, or such windows, are beyond it."""
+        ...
+
+    def explain(
+        self, scoring: Scoring, windows: WindowGraphs, rows: NDArray[np.int64]
+    ) -> list[Explanation]:
+        """Explain the score of each of these flow rows; `windows` are whole and stay as they are.
+
+        The explanation of a flow does not depend on which others are explained with it.
+        """
         ...
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         roc,
         score_distribution,
     )
+    from netvigil.report.explained import feature_amounts, feature_importance, one_explained
     from netvigil.report.graph import traffic_graph, traffic_side_by_side
     from netvigil.report.over_time import drift, timeline
     from netvigil.report.page import to_html
@@ -35,6 +36,9 @@ __all__ = [
     "attack_recall",
     "confusion",
     "drift",
+    "feature_amounts",
+    "feature_importance",
+    "one_explained",
     "open_run",
     "open_runs",
     "populations",
@@ -50,7 +54,17 @@ __all__ = [
     "write_page",
     "write_pngs",
 ]
-_MODULES = ("curves", "graph", "over_time", "page", "projections", "runs", "training", "write")
+_MODULES = (
+    "curves",
+    "explained",
+    "graph",
+    "over_time",
+    "page",
+    "projections",
+    "runs",
+    "training",
+    "write",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,7 @@ from netvigil.contracts import FlowTable
 from netvigil.testing.conformance import (
     builders,
     encoders,
+    explainers,
     exporters,
     labellers,
     readers,
@@ -43,6 +44,7 @@ __all__ = [
     "RuleBroken",
     "check_alert_exporter",
     "check_encoder",
+    "check_explainer",
     "check_flow_labeller",
     "check_flow_reader",
     "check_flow_transform",
@@ -63,6 +65,7 @@ ALL_CHECKS: tuple[Check, ...] = (
     *scorers.CHECKS,
     *thresholds.CHECKS,
     *exporters.CHECKS,
+    *explainers.CHECKS,
 )
 
 
@@ -119,4 +122,9 @@ def check_threshold(
 
 def check_alert_exporter(part: parts.AlertExporter, *, config: Config = None) -> None:
     """Hold an alert exporter to its contract."""
+    run_all(part, checks_for(part, config=config))
+
+
+def check_explainer(part: parts.Explainer, *, config: Config = None) -> None:
+    """Hold an explainer to its contract."""
     run_all(part, checks_for(part, config=config))
