@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from netvigil.report.classes import class_confusion
     from netvigil.report.curves import (
         attack_recall,
         confusion,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ReportedRun",
     "attack_recall",
+    "class_confusion",
     "confusion",
     "drift",
     "open_run",
@@ -50,7 +52,17 @@ __all__ = [
     "write_page",
     "write_pngs",
 ]
-_MODULES = ("curves", "graph", "over_time", "page", "projections", "runs", "training", "write")
+_MODULES = (
+    "classes",
+    "curves",
+    "graph",
+    "over_time",
+    "page",
+    "projections",
+    "runs",
+    "training",
+    "write",
+)
 
 
 def __getattr__(name: str) -> Any:

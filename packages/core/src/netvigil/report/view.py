@@ -70,8 +70,11 @@ def what(run: ReportedRun) -> str:
     seeds = run.receipt.seeds
     several = f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
     when = f" from {_day(test.first)} to {_day(test.last)}" if test.first and test.last else ""
+    taught = run.own is not None and run.own.supervised
+    labels = "SUPERVISED, taught with the labels of the train part: " if taught else ""
     return (
-        f"{run.facts.method} on {data}, {several}. Tested on {test.flows:,} flows{when}; run on "
+        f"{labels}{run.facts.method} on {data}, {several}. "
+        f"Tested on {test.flows:,} flows{when}; run on "
         f"{_day(run.facts.written)}. Pictures show the method with seed {run.facts.seed}, as "
         "bundled, unless they say otherwise."
     )
@@ -171,6 +174,8 @@ def _alert_words(run: ReportedRun, listed: int) -> str:
 
 
 def _drift_words(facts: Facts) -> str:
+    if not facts.calibrate_flows:
+        return "There is no calibration part: the cut was given by hand and promises no rate."
     return (
         f"On the {facts.calibrate_flows:,} calibration flows {facts.above_on_calibration:.3%} lie "
         f"above the cut; on the {facts.test_flows:,} test flows "

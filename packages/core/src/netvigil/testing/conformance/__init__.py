@@ -26,6 +26,7 @@ from netvigil import parts
 from netvigil.contracts import FlowTable
 from netvigil.testing.conformance import (
     builders,
+    classifiers,
     encoders,
     exporters,
     labellers,
@@ -42,6 +43,7 @@ __all__ = [
     "Given",
     "RuleBroken",
     "check_alert_exporter",
+    "check_classifier",
     "check_encoder",
     "check_flow_labeller",
     "check_flow_reader",
@@ -60,6 +62,7 @@ ALL_CHECKS: tuple[Check, ...] = (
     *transforms.CHECKS,
     *builders.CHECKS,
     *encoders.CHECKS,
+    *classifiers.CHECKS,
     *scorers.CHECKS,
     *thresholds.CHECKS,
     *exporters.CHECKS,
@@ -102,6 +105,11 @@ def check_graph_builder(
 
 def check_encoder(part: parts.Encoder, *, config: Config = None) -> None:
     """Hold an encoder to its contract."""
+    run_all(part, checks_for(part, config=config))
+
+
+def check_classifier(part: parts.Classifier, *, config: Config = None) -> None:
+    """Hold a classifier to its contract."""
     run_all(part, checks_for(part, config=config))
 
 
