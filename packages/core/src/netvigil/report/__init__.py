@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from netvigil.report.classes import class_confusion
     from netvigil.report.curves import (
         attack_recall,
         confusion,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ReportedRun",
     "attack_recall",
+    "class_confusion",
     "confusion",
     "drift",
     "feature_amounts",
@@ -55,6 +57,7 @@ __all__ = [
     "write_pngs",
 ]
 _MODULES = (
+    "classes",
     "curves",
     "explained",
     "graph",

@@ -20,7 +20,15 @@ from netvigil.comparison.runs import Run
 from netvigil.errors import ConfigError
 from netvigil.evaluation import receipt_lines
 from netvigil.phases import Phases
-from netvigil.report import curves, explained, explained_words, over_time, training, view
+from netvigil.report import (
+    classes,
+    curves,
+    explained,
+    explained_words,
+    over_time,
+    training,
+    view,
+)
 from netvigil.report.pages import render
 from netvigil.report.runs import ReportedRun
 from netvigil.report.theme import to_svg
@@ -139,10 +147,25 @@ def _view(
         "explained_pictures": _explained(run, number),
         "attacks": view.attacks(run),
         "confusion": view.confusion(run),
+        "classes": classes.class_rows(run),
+        "class_confusion": _class_picture(run, number),
         "points": points,
         "data": {**shown, "points": points, "axis": over_time.extent(run, line)},
         **view.words(run, shown),
     }
+
+
+def _class_picture(run: ReportedRun, number: int) -> Picture | None:
+    if run.own is None or run.own.classes is None:
+        return None
+    return _picture(
+        "What the flows of each class were taken for, first seed",
+        classes.class_confusion(run),
+        f"classes-{number}",
+        "Share of each class's flows by the class they were taken for",
+        "Percent of the row, which is the true class; in brackets its test flows.",
+        "wide",
+    )
 
 
 def _curves(run: ReportedRun, number: int) -> list[Picture]:

@@ -26,6 +26,7 @@ from netvigil import parts
 from netvigil.contracts import FlowTable
 from netvigil.testing.conformance import (
     builders,
+    classifiers,
     encoders,
     explainers,
     exporters,
@@ -43,6 +44,7 @@ __all__ = [
     "Given",
     "RuleBroken",
     "check_alert_exporter",
+    "check_classifier",
     "check_encoder",
     "check_explainer",
     "check_flow_labeller",
@@ -62,6 +64,7 @@ ALL_CHECKS: tuple[Check, ...] = (
     *transforms.CHECKS,
     *builders.CHECKS,
     *encoders.CHECKS,
+    *classifiers.CHECKS,
     *scorers.CHECKS,
     *thresholds.CHECKS,
     *exporters.CHECKS,
@@ -105,6 +108,11 @@ def check_graph_builder(
 
 def check_encoder(part: parts.Encoder, *, config: Config = None) -> None:
     """Hold an encoder to its contract."""
+    run_all(part, checks_for(part, config=config))
+
+
+def check_classifier(part: parts.Classifier, *, config: Config = None) -> None:
+    """Hold a classifier to its contract."""
     run_all(part, checks_for(part, config=config))
 
 
