@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from netvigil import parts, protocols
-from netvigil.config import Choice, toml_value
+from netvigil.config import Choice
 from netvigil.contracts import FlowBatch, LabelTable, ReadReport
 from netvigil.errors import ConfigError
 from netvigil.features import shortcut
+from netvigil.overrides import toml_value
 from netvigil.phases import Phases
 from netvigil.pipeline import choose
 from netvigil.plugins import Plugins, load_plugins

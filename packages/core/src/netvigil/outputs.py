@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from netvigil.classes import Verdicts, verdicts
 from netvigil.contracts import AlertTable, FlowTable, ScoreTable, WindowGraphs
 from netvigil.errors import ContractError, SourceError
 from netvigil.phases import Advance
@@ -19,6 +20,8 @@ from netvigil.protocols import FeatureErrors
 from netvigil.reasons import make_alerts
 from netvigil.store import FlowStore, let_go
 
+CLASS = pa.field("class", pa.dictionary(pa.int32(), pa.string()))
+"""The column that a classifier's score file has besides: the most probable class."""
 SCORES = pa.schema(
     [
         ("flow_id", pa.int64()),
@@ -30,17 +33,22 @@ SCORES = pa.schema(
 
 
 class ScoreFile:
-    """Writes scores batch by batch to one Parquet file, whose metadata has cut and bundle."""
+    """Writes scores batch by batch to one Parquet file, whose metadata has cut and bundle.
 
-    def __init__(self, path: Path, *, cut: float, bundle: str) -> None:
+    With `classes`, each batch of scores comes with its verdicts.
+    """
+
+    def __init__(self, path: Path, *, cut: float, bundle: str, classes: bool = False) -> None:
         metadata = {b"netvigil.cut": repr(cut).encode(), b"netvigil.bundle": bundle.encode()}
-        self._file = pq.ParquetWriter(path, SCORES.with_metadata(metadata), compression="lz4")
+        schema = (SCORES.append(CLASS) if classes else SCORES).with_metadata(metadata)
+        self._file = pq.ParquetWriter(path, schema, compression="lz4")
         self.cut, self.flows = cut, 0
 
-    def add(self, scores: ScoreTable) -> None:
+    def add(self, scores: ScoreTable, verdict: Verdicts | None = None) -> None:
         """Append the scores of some flows."""
         columns = [scores.flow_id, scores.window_start, scores.score, scores.score > self.cut]
         arrays = [pa.array(np.ascontiguousarray(c)) for c in columns]
+        arrays += [] if verdict is None else [verdict.column()]
         self._file.write_table(pa.table(arrays, schema=self._file.schema))
         self.flows += len(scores)
 
@@ -70,7 +78,8 @@ def read_scores(path: Path) -> tuple[ScoreTable, float]:
     except (pa.ArrowException, OSError) as error:
         raise SourceError(msg, where=f"{path}: {error}") from error
     raw = (table.schema.metadata or {}).get(b"netvigil.cut")
-    if not table.schema.equals(SCORES) or raw is None:
+    plain = table.drop_columns([CLASS.name]) if CLASS.name in table.schema.names else table
+    if not plain.schema.equals(SCORES) or raw is None:
         where = f"{path}: columns {', '.join(table.schema.names)}"
         raise SourceError(msg, where=where, do="Write one with `netvigil run` or `detect`.")
     cut = float(raw)
@@ -110,8 +119,8 @@ def score_store(
     for flows, windows in walk(pipeline, store):
         encoded = encode_checked(pipeline.encoder, pipeline.assembly.encoder.name, windows)
         table = pipeline.scorer.score(encoded)
-        scores.add(table)
-        errors = errors_at(pipeline, windows, np.flatnonzero(table.score > scores.cut))
+        verdict = None if pipeline.assembly.classifier is None else verdicts(encoded)
+        scores.add(table, verdict)
         yield alerts_of(
             pipeline,
             flows,
@@ -119,7 +128,8 @@ def score_store(
             windows.flow_x,
             bundle,
             cut=scores.cut,
-            errors=errors,
+            verdict=verdict,
+            errors=errors_at(pipeline, windows, np.flatnonzero(table.score > scores.cut)),
         )
         advance(len(table))
 
@@ -155,9 +165,13 @@ def alerts_of(
     bundle: str,
     *,
     cut: float,
+    verdict: Verdicts | None = None,
     errors: NDArray[np.float32] | None = None,
 ) -> AlertTable:
-    """Turn the flows above the cut into alerts with reasons; `errors` as `errors_at` gives them."""
+    """Turn the flows above the cut into alerts with reasons; a classifier's verdict comes first.
+
+    `errors` are what `errors_at` gives.
+    """
     return make_alerts(
         flows,
         score,
@@ -166,6 +180,7 @@ def alerts_of(
         profile=pipeline.profile,
         counts=pipeline.counts,
         bundle=bundle,
+        verdict=verdict,
         errors=errors,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -127,7 +127,7 @@ class FlowTransform(Stateful, Protocol):
 
 @runtime_checkable
 class SupervisedTransform(Protocol):
-    """A transform that learns from labels, for parity with published pipelines only."""
+    """A transform that learns from labels: for classifiers, and for parity with publications."""
 
     def fit_labelled(
         self, features: FlowFeatures, is_attack: NDArray[np.bool_], *, seed: int
@@ -189,7 +189,7 @@ class Watch:
 
 @runtime_checkable
 class Watched(Protocol):
-    """An encoder that trains for many passes: it reports them and can go on after a kill.
+    """An encoder or classifier that trains for many passes: it reports them, and outlives a kill.
 
     `passes` is how often `fit` walks through its windows at most.
     """
@@ -232,6 +232,24 @@ class Scorer(Stateful, Protocol):
         ...
 
 
+@runtime_checkable
+class CalibratedScorer(Protocol):
+    """A scorer that asks how usual flows score that neither it nor its encoder was fitted on."""
+
+    def calibrate(self, held_out: EncodedFlows, *, seed: int) -> Self:
+        """Learn from the latest flows of the train range, after `fit` on the earlier ones."""
+        ...
+
+
+@runtime_checkable
+class Clustering(Protocol):
+    """A scorer whose scores come from clusters, which can be compared with classes."""
+
+    def clusters(self, encoded: EncodedFlows) -> NDArray[np.int64]:
+        """Return each flow's cluster, int64 [flows], -1 where it is in none."""
+        ...
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What a threshold may see of the calibration range.
@@ -263,15 +281,43 @@ class Threshold(Stateful, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Promise:
+    """What a threshold says about alerts on traffic like the calibration range, at most `value`.
+
+    `share`: of all flows that are flagged; `fpr`: of benign flows that are flagged;
+    `alerts-per-day`: flagged flows a day.
+    """
+
+    kind: Literal["share", "fpr", "alerts-per-day"]
+    value: float
+
+
+@runtime_checkable
+class Promising(Protocol):
+    """A threshold whose settings promise a rate of alerts, which a run then measures."""
+
+    def promise(self) -> Promise | None:
+        """Return the promise, fitted or not; None where these settings make none."""
+        ...
+
+
 class Classifier(Stateful, Protocol):
-    """Learns attack classes from labels, and says so: the counterpart of encoder and scorer."""
+    """Learns attack classes from labels, and says so: it stands in for encoder and scorer.
+
+    `netvigil.classes` names and numbers the classes of a label table. One that trains for long may
+    be `Watched`, as an encoder.
+    """
 
     def fit(self, windows: WindowStream, labels: LabelTable, *, seed: int) -> Self:
-        """Learn classes from the labelled flows of the train range."""
+        """Learn classes from the labelled flows of the train range; the others have no label."""
         ...
 
     def classify(self, windows: WindowGraphs) -> EncodedFlows:
-        """Return one term per class, its probability [flows]."""
+        """Return one term per class, its probability, float32 [flows]; `benign` comes first.
+
+        The terms of a flow add up to 1, and do not depend on the flows of other windows.
+        """
         ...
 
 

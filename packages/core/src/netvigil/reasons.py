@@ -7,6 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from netvigil.baselines import TrainCounts
+from netvigil.classes import Verdicts
 from netvigil.contracts import ALERTS, AlertTable, FlowTable
 from netvigil.profile import FeatureProfile
 
@@ -100,9 +101,10 @@ def make_alerts(
     profile: FeatureProfile,
     counts: TrainCounts,
     bundle: str,
+    verdict: Verdicts | None = None,
     errors: NDArray[np.float32] | None = None,
 ) -> AlertTable:
-    """Turn the flows above the cut into alerts.
+    """Turn the flows above the cut into alerts; `verdict` is what a classifier takes them for.
 
     Shapes:
         score: float64 [flows]; x: float32 [flows, features], the transformed features of the same
@@ -122,6 +124,9 @@ def make_alerts(
     for listed in reasons:
         if not listed:
             listed.append("no single feature stands out; the combination does")
+    if verdict is not None:
+        for listed, said in zip(reasons, verdict[rows].words(), strict=True):
+            listed.insert(0, said)
     table = chosen.table
     columns = {
         **{

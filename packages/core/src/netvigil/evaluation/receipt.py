@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from netvigil.evaluation.pitfalls import Pitfall, judge_pitfalls
-from netvigil.evaluation.results import Evaluation, Model, ThresholdUse
+from netvigil.evaluation.results import Evaluation, Model, Realised, ThresholdUse
 
 SHOWN = (
     "numpy",
@@ -28,10 +28,14 @@ SHOWN = (
 """Libraries whose version can change a result; netvigil's own packages are always stated."""
 
 
+CLASSIFIER = "classifier: labels of the train part"
+
+
 class DataUse(Model):
-    """One source, as it was read."""
+    """One source, as it was read; `part` says which parts of the split it fills, where not all."""
 
     source: str
+    part: str = ""
     sha256: str
     flows: int
     format: str
@@ -53,11 +57,20 @@ class PartUse(Model):
 
 
 class SplitUse(Model):
-    """How the flows were split; `parts` are train, calibrate, test and purged."""
+    """How the flows were split; `parts` are train, calibrate, test, purged, and repeated.
+
+    With `test_source` the test part is a source of its own, and the protocol divided the other one.
+    `repeats` counts flows that equal an earlier one in all but their origin, `repeats_across` those
+    whose first copy stands in another part; None where nobody looked. The part `repeated` holds
+    them where they were left out.
+    """
 
     protocol: str
     shuffled: bool = False
+    test_source: bool = False
     purge_s: float | None = None
+    repeats: int | None = None
+    repeats_across: int | None = None
     parts: dict[str, PartUse]
 
 
@@ -76,7 +89,9 @@ class FeatureUse(Model):
 class LabelUse(Model):
     """Where labels were read. Evaluation always reads them; each other use must be declared.
 
-    `split` and `transforms` read them only at parity with a published pipeline.
+    `model` is a classifier, which learns from the labels of the train part. Without one, `split`
+    and `transforms` read labels only at parity with a published pipeline. `calibration` says that
+    labelled attacks were taken out of what the cut was set on.
     """
 
     train_filter: bool
@@ -86,6 +101,7 @@ class LabelUse(Model):
     evaluation: bool = True
     split: bool = False
     transforms: bool = False
+    calibration: bool = False
 
     def words(self) -> str:
         """Say it in one sentence.
@@ -96,9 +112,10 @@ class LabelUse(Model):
         """
         named = {"split": True} if self.split else {}
         named |= {"transforms": True} if self.transforms else {}
+        named |= {"calibration filter": True} if self.calibration else {}
         named |= {
             "train filter": self.train_filter,
-            "model": self.model,
+            CLASSIFIER if self.model else "model": self.model,
             "tuning": self.tuning,
             "threshold": self.threshold,
             "evaluation": self.evaluation,
@@ -135,7 +152,9 @@ class Receipt(Model):
     `detector_attack_share` the same for the scorer; None where labels do not say. `parity` names,
     in capitals, each choice of an official pipeline that was taken over, leaks included; in the
     strict form it is empty. `absent_baselines` gives the reason for each row that is missing from
-    the table. `pitfalls` is derived from the rest by `Receipt.of`.
+    the table. `realised` is what came of the promise of the own method's threshold; shares of all
+    flows and alerts a day are measured without labels too. `pitfalls` is derived from the rest by
+    `Receipt.of`.
     """
 
     schema_version: Literal["netvigil.receipt/1"] = "netvigil.receipt/1"
@@ -149,6 +168,7 @@ class Receipt(Model):
     train_attack_share: float | None
     detector_attack_share: float | None = None
     absent_baselines: dict[str, str] = Field(default_factory=dict)
+    realised: Realised | None = None
     evaluation: Evaluation | None
     phases: tuple[Phase, ...]
     hardware: Hardware
@@ -176,6 +196,7 @@ class Receipt(Model):
         code_version: str | None = None,
         accelerator: str | None = None,
         parity: Iterable[str] = (),
+        realised: Realised | None = None,
     ) -> Receipt:
         """Make a receipt: adds this machine, the installed versions and the pitfalls touched."""
         data, parity = tuple(data), tuple(parity)
@@ -189,6 +210,7 @@ class Receipt(Model):
             train_attack_share=train_attack_share,
             detector_attack_share=detector_attack_share,
             absent_baselines=absent_baselines or {},
+            realised=realised,
             evaluation=evaluation,
             phases=tuple(phases),
             hardware=hardware(accelerator),
@@ -200,9 +222,11 @@ class Receipt(Model):
                 sources=len(data),
                 has_clock=all(source.time_basis == "clock" for source in data),
                 shuffled=split.shuffled,
+                test_source=split.test_source,
                 tuned_on_labels=labels.tuning,
                 supervised=labels.model,
                 train_filter=labels.train_filter,
+                calibration_filter=labels.calibration,
                 parity=parity,
                 threshold=threshold.mode,
                 allowed_shortcuts=features.allowed_shortcuts,

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from netvigil import parts, protocols
-from netvigil.config import Choice, toml_value
+from netvigil.config import Choice
 from netvigil.contracts import WindowGraphs
 from netvigil.errors import ConfigError, IncompatiblePartsError, UnknownPartError, nearest
+from netvigil.overrides import toml_value
 from netvigil.pipeline import Chosen, choose
 from netvigil.plugins import Plugins
 from netvigil.protocols import Scoring
