@@ -9,6 +9,7 @@ import pytest
 
 from netvigil import hookimpl, parts, runner
 from netvigil.bundle import load_bundle
+from netvigil.comparison.marks import marks_of
 from netvigil.config import load_experiment
 from netvigil.contracts import FlowFeatures
 from netvigil.errors import ConfigError, ContractError, IncompatiblePartsError, RunError
@@ -243,6 +244,40 @@ class TestOneLeakAlone:
         flows = {name: part.flows for name, part in receipt.split.parts.items()}
         assert dropped.split.parts["test"].flows == flows["test"] - 40
         assert "left out: 300 differ" in dict(receipt_lines(dropped))["exact repeats"]
+
+
+class TestBenignCalibration:
+    SPLIT = {"protocol": "time", "train": 0.5, "calibrate": 0.2}  # noqa: RUF012 - only read
+    CUT = {"name": "quantile", "keep": 0.01}  # noqa: RUF012 - only read
+
+    def of(self, source, out, *, benign):
+        train = {"benign_calibration": benign}
+        return run(
+            source, out, split=self.SPLIT, train=train, threshold=self.CUT, run={"seeds": [0]}
+        )
+
+    def test_the_cut_is_set_without_the_attacks_and_the_receipt_says_so(self, source, tmp_path):
+        whole = self.of(source, tmp_path / "whole", benign=False)
+        calm = self.of(source, tmp_path / "calm", benign=True)
+        assert whole.split.parts["calibrate"].attacks > 0
+        (before,), (after,) = (
+            [m for m in r.evaluation.headline.methods if m.kind == "method"] for r in (whole, calm)
+        )
+        assert after.metrics["auroc"] == before.metrics["auroc"]
+        assert after.cuts[0] < before.cuts[0]
+        assert calm.labels.words().startswith("calibration filter, evaluation; not: train filter")
+        assert not whole.labels.calibration
+        (snooping,) = [p for p in calm.pitfalls if p.id == "P3"]
+        assert "attacks were taken out of what the cut was set on" in snooping.why
+        assert "F" in marks_of(calm, after)
+        assert "F" not in marks_of(whole, before)
+
+    def test_nothing_is_left(self, tmp_path):
+        rows = fakes.traffic(300)
+        rows["label"][100:260] = ["scan"] * 160
+        source = fakes.write_csv(tmp_path / "b.csv", rows)
+        with pytest.raises(RunError, match="nothing can set the cut"):
+            self.of(source, tmp_path / "run", benign=True)
 
 
 def test_a_supervised_transform_meets_the_attacks_that_training_leaves_out(source, tmp_path):

@@ -26,10 +26,10 @@ from netvigil.config import Choice
 from netvigil.contracts import FlowInfo
 from netvigil.errors import BundleError, NetvigilError
 from netvigil.features import FeatureContract
-from netvigil.pipeline import Assembly, Chosen, Pipeline, choose, in_both_places
+from netvigil.pipeline import Assembly, Chosen, Joined, Pipeline, choose, in_both_places
 from netvigil.plugins import Plugins
+from netvigil.profile import FeatureProfile
 from netvigil.protocols import State, Stateful
-from netvigil.reasons import FeatureProfile
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -223,7 +223,10 @@ def _choose(
         provider = f"{room['distribution']} {room['version']}"
         where = f"It was made with {provider}. {error}"
         raise BundleError(what, where=where, do=f"Install {provider}.") from error
-    return _anywhere(chosen) if kind in (parts.Encoder, parts.Classifier) else chosen
+    if kind not in (parts.Encoder, parts.Classifier):
+        return chosen
+    beside = [_choose(other, kind, name, plugins, folder) for other in room.get("beside", ())]
+    return Joined.of(_anywhere(chosen), tuple(beside)) if beside else _anywhere(chosen)
 
 
 def _anywhere(method: Chosen) -> Chosen:

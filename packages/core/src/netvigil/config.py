@@ -142,18 +142,24 @@ class Split(Section):
 
 
 class Train(Section):
-    """`[train]`: uses of labels on the train range; each is printed in every receipt.
+    """`[train]`: uses of labels before evaluation; each is printed in every receipt.
 
     `drop_attacks` takes labelled attacks out. `benign_window_keep` keeps that share of the windows
     without an attack (AutoGraphAD's "benign downsampling"). `target_contamination` makes the attack
-    share exact by dropping benign flows, or attacks where there are too many.
+    share exact by dropping benign flows, or attacks where there are too many. `benign_calibration`
+    takes labelled attacks out of what a cut is set on, as papers do that quote a percentile of
+    benign validation data; thresholds are then spared what an operator's would meet. `hold_out`
+    reads no label: it keeps the latest share of what is left from encoder and scorer, for scorers
+    that calibrate themselves on flows they were not fitted on; with others nothing is held out.
     """
 
     drop_attacks: bool = False
+    benign_calibration: bool = False
     benign_window_keep: Annotated[float, Field(gt=0, le=1)] = 1.0
     target_contamination: Annotated[float, Field(gt=0, lt=1)] | None = None
     window_s: Annotated[float, Field(gt=0)] = 180.0
     seed: int = 0
+    hold_out: Annotated[float, Field(gt=0, le=0.5)] = 0.2
 
     @model_validator(mode="after")
     def _check(self) -> Train:
@@ -166,7 +172,7 @@ class Train(Section):
 
     @property
     def uses_labels(self) -> bool:
-        """Whether any of the settings reads labels."""
+        """Whether any of the settings chooses by labels which flows are trained on."""
         return (
             self.drop_attacks
             or self.benign_window_keep < 1
@@ -200,12 +206,15 @@ class Graph(ChoosingSection):
 class Encoder(ChoosingSection):
     """`[encoder]`: what turns windows into embeddings or terms; `raw` passes features through.
 
-    `label` is its name in tables. `preset` names settings that the encoder's package publishes,
-    for itself and for other sections; what the file says itself goes before them.
+    `beside` names further encoders that see the same windows; their terms join this one's, each
+    under its encoder's name, as `rarity.pair`. `label` is the name in tables. `preset` names
+    settings that the encoder's package publishes, for itself and for other sections; what the file
+    says itself goes before them.
     """
 
     name: str = "raw"
     label: str = ""
+    beside: tuple[PartChoice, ...] = ()
     preset: str | None = None
 
 

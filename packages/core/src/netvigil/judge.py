@@ -9,7 +9,7 @@ import pyarrow as pa
 import tomli_w
 from numpy.typing import NDArray
 
-from netvigil import __version__, parts
+from netvigil import __version__, parts, protocols
 from netvigil.baselines import pair_keys
 from netvigil.contracts import LabelTable
 from netvigil.evaluation import (
@@ -21,10 +21,13 @@ from netvigil.evaluation import (
     MethodScores,
     PartUse,
     Phase,
+    PromiseUse,
+    Realised,
     Receipt,
     SplitUse,
     ThresholdUse,
     evaluate,
+    realised,
 )
 from netvigil.evaluation.judge import RARE
 from netvigil.overlays import READS_LABELS, parity_notes, supervised
@@ -56,6 +59,7 @@ def judge(
             model=assembly.classifier is not None,
             split=experiment.split.protocol == READS_LABELS,
             transforms=bool(supervised(t.part for t in assembly.transforms)),
+            calibration=experiment.train.benign_calibration,
             tuning=experiment.tuned is not None and experiment.tuned.uses_labels,
             threshold=_supervised(prepared),
             evaluation=evaluation is not None,
@@ -64,6 +68,7 @@ def judge(
         train_attack_share=_share(prepared, prepared.trained.keep),
         detector_attack_share=_share(prepared, prepared.trained.keep),
         absent_baselines=_absent(prepared),
+        realised=_realised(prepared, results, evaluation),
         evaluation=evaluation,
         phases=[
             Phase(name=name, seconds=seconds, flows=phases.flows[name] or None)
@@ -155,6 +160,7 @@ def _scores(prepared: Prepared, results: list[SeedResults]) -> Iterator[MethodSc
                 seed=result.seed if run.seeded else None,
                 kind="baseline" if run.kind == "baseline" else "method",
                 threshold=_threshold_use(prepared, run),
+                clusters=run.clusters,
                 fit_s=run.fit_s,
                 score_s=run.score_s,
                 classes=None
@@ -168,7 +174,32 @@ def _threshold_use(prepared: Prepared, run: MethodRun) -> ThresholdUse:
         mode="validation-labels" if _supervised(prepared) else "label-free",
         rule=prepared.assembly.threshold.name,
         provenance=run.provenance,
+        promise=_promise(prepared),
     )
+
+
+def _promise(prepared: Prepared) -> PromiseUse | None:
+    threshold = prepared.assembly.threshold.make()
+    promise = threshold.promise() if isinstance(threshold, protocols.Promising) else None
+    return PromiseUse(**vars(promise)) if promise else None
+
+
+def _realised(
+    prepared: Prepared, results: list[SeedResults], evaluation: Evaluation | None
+) -> Realised | None:
+    """Return what came of the own method's promise; without labels as far as that goes."""
+    runs = [run for result in results for run in result.runs if run.kind == "method"]
+    if evaluation is not None:
+        methods = evaluation.headline.methods
+        return next(each.realised for each in methods if each.method == runs[0].method)
+    promise = _promise(prepared)
+    if promise is None or promise.kind == "fpr":
+        return realised(promise, [0], flows=0, seconds=None)
+    start = prepared.split.start_us
+    inside = prepared.split.role == TEST
+    seconds = None if start is None else float(np.ptp(start[inside])) / 1e6
+    flagged = [int((run.test > run.cut).sum()) for run in runs if run.cut is not None]
+    return realised(promise, flagged, flows=len(runs[0].test), seconds=seconds)
 
 
 def _supervised(prepared: Prepared) -> bool:

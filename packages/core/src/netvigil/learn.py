@@ -6,6 +6,7 @@ fitted in `netvigil.supervise`.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from netvigil import parts, protocols
 from netvigil.contracts import EncodedFlows, WindowGraphs
 from netvigil.phases import Advance, Phases
 from netvigil.pipeline import Chosen, Pipeline, encode_checked
-from netvigil.prepare import Prepared, sample_rows
+from netvigil.prepare import HELD_OUT, Prepared, sample_rows
 from netvigil.seeds import Kind, MethodRun, SeedResults
 from netvigil.splits import CALIBRATE, TEST
 from netvigil.windows import SpooledWindows
@@ -34,6 +35,7 @@ class Learnt:
     encoder: protocols.Encoder
     train: EncodedFlows
     fit_s: float
+    held_out: EncodedFlows | None = None
 
 
 def learn(
@@ -46,7 +48,7 @@ def learn(
     chosen, windows = prepared.assembly.encoder, prepared.windows["train"]
     encoder: protocols.Encoder = chosen.make()
     begin = time.perf_counter()
-    if _random_encoder(chosen):
+    if not (isinstance(chosen.part, parts.Encoder) and chosen.part.passes == "none"):
         with watched(encoder, windows.flows, seed, phases, "fit encoder", checkpoints):
             encoder = encoder.fit(windows, seed=seed)
     else:
@@ -56,7 +58,18 @@ def learn(
     with phases.phase("encode train", windows.flows) as advance:
         train = encode_rows(lambda w: encode_checked(encoder, chosen.name, w), windows, rows)
         advance(windows.flows)
-    return Learnt(encoder, train, took)
+    return Learnt(encoder, train, took, _encode_held_out(prepared, encoder, seed))
+
+
+def _encode_held_out(
+    prepared: Prepared, encoder: protocols.Encoder, seed: int
+) -> EncodedFlows | None:
+    """Encode (a seeded sample of) the train flows that were held out, where there are any."""
+    windows, name = prepared.windows.get(HELD_OUT), prepared.assembly.encoder.name
+    if windows is None:
+        return None
+    rows = sample_rows(windows.flows, prepared.experiment.features.fit_flows, seed)
+    return encode_rows(lambda w: encode_checked(encoder, name, w), windows, rows)
 
 
 @contextmanager
@@ -176,6 +189,7 @@ def _run(
         seeded=task.seeded,
         fit_s=task.before_s + fit_s,
         score_s=took,
+        clusters=_clusters(scorer, task.encode, prepared.windows["test"]),
     )
     return scorer, threshold, run
 
@@ -226,6 +240,7 @@ class _Task:
     encode: Encode
     seeded: bool
     before_s: float = 0.0
+    held_out: EncodedFlows | None = None
 
 
 def _tasks(prepared: Prepared, learnt: Learnt, seed: int) -> Iterator[_Task]:
@@ -248,26 +263,30 @@ def _tasks(prepared: Prepared, learnt: Learnt, seed: int) -> Iterator[_Task]:
             encode=encode,
             seeded=random_encoding or _random_scorer(chosen),
             before_s=learnt.fit_s,
+            held_out=learnt.held_out,
         )
 
 
 def _baselines(prepared: Prepared, seed: int) -> Iterator[_Task]:
     """Yield the raw-feature baselines that are no row of the table already."""
-    assembly, windows = prepared.assembly, prepared.windows["train"]
+    assembly = prepared.assembly
     raw = assembly.encoder.name == "raw"
     shown = [(c.name, c.config) for c in (assembly.scorer, *assembly.also)] if raw else []
     wanted = [c for c in assembly.baselines if (c.name, c.config) not in shown]
     if not wanted:
         return
-    rows = sample_rows(windows.flows, prepared.experiment.features.fit_flows, seed)
-    train = encode_rows(_plain, windows, rows)
+    # Baselines need no calibration, so nothing is held out from them.
+    whole = prepared.whole_train
+    rows = sample_rows(sum(w.flows for w in whole), prepared.experiment.features.fit_flows, seed)
+    train = encode_rows(_plain, itertools.chain(*whole), rows)
     for chosen in wanted:
         seeded = rows is not None or _random_scorer(chosen)
         yield _Task(f"raw + {chosen.row}", "baseline", chosen, train, _plain, seeded)
 
 
 def _random_encoder(chosen: Chosen) -> bool:
-    return not (isinstance(chosen.part, parts.Encoder) and chosen.part.passes == "none")
+    part = chosen.part
+    return not (isinstance(part, parts.Encoder) and (part.passes == "none" or not part.seeded))
 
 
 def _random_scorer(chosen: Chosen) -> bool:
@@ -280,6 +299,9 @@ def _fit_scorer(task: _Task, seed: int, phases: Phases) -> tuple[protocols.Score
     begin = time.perf_counter()
     with phases.phase("fit scorer", len(task.train)) as advance:
         scorer = scorer.fit(task.train, seed=seed)
+        if isinstance(scorer, protocols.CalibratedScorer):
+            assert task.held_out is not None  # the part says `calibrated`: see prepare
+            scorer = scorer.calibrate(task.held_out, seed=seed)
         advance(len(task.train))
     return scorer, time.perf_counter() - begin
 
@@ -298,13 +320,22 @@ def _whole(pieces: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.concatenate(pieces) if pieces else np.empty(0)  # there may be no calibration part
 
 
+def _clusters(
+    scorer: protocols.Scorer, encode: Encode, windows: SpooledWindows
+) -> NDArray[np.int64] | None:
+    """Return the cluster of each flow, for the few scorers that make clusters."""
+    if not isinstance(scorer, protocols.Clustering):
+        return None
+    return np.concatenate([scorer.clusters(encode(batch)) for batch in windows])
+
+
 def _plain(windows: WindowGraphs) -> EncodedFlows:
     starts = np.repeat(windows.window_start, np.diff(windows.flow_ptr))
     return EncodedFlows(windows.flow_id, starts, embedding=windows.flow_x)
 
 
 def encode_rows(
-    encode: Encode, windows: SpooledWindows, rows: NDArray[np.int64] | None
+    encode: Encode, windows: Iterable[WindowGraphs], rows: NDArray[np.int64] | None
 ) -> EncodedFlows:
     """Encode all windows, batch by batch, and keep the chosen rows (all where None).
 

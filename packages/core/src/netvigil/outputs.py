@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +16,7 @@ from netvigil.contracts import AlertTable, FlowTable, ScoreTable, WindowGraphs
 from netvigil.errors import ContractError, SourceError
 from netvigil.phases import Advance
 from netvigil.pipeline import Pipeline, encode_checked
+from netvigil.protocols import FeatureErrors
 from netvigil.reasons import make_alerts
 from netvigil.store import FlowStore, let_go
 
@@ -86,27 +87,74 @@ def read_scores(path: Path) -> tuple[ScoreTable, float]:
     return ScoreTable(*columns), cut
 
 
-def score_store(
-    pipeline: Pipeline, store: FlowStore, scores: ScoreFile, bundle: str, advance: Advance
-) -> Iterator[AlertTable]:
-    """Score every flow of a store, writing scores and yielding alerts as the windows stream by."""
+def walk(
+    pipeline: Pipeline,
+    store: FlowStore,
+    keep: NDArray[np.bool_] | None = None,
+    *,
+    also: Sequence[str] = (),
+) -> Iterator[tuple[FlowTable, WindowGraphs]]:
+    """Yield the windows of a store's flows, of all or the kept ones, with their flows beside them.
+
+    Shapes:
+        keep: bool [flows of the store], or None for all
+        also: columns that the flows need beside those that the pipeline does
+    """
     waiting: list[FlowTable] = []
+    columns = list(dict.fromkeys([*pipeline.columns(), *also]))
 
     def watched() -> Iterator[tuple[int, FlowTable]]:
-        for first, flows in store.select(None, columns=pipeline.columns()):
+        for first, flows in store.select(keep, columns=columns):
             waiting.append(flows)
             yield first, flows
 
     for windows in pipeline.windows(watched()):
+        yield _take_first(waiting, windows), windows
+
+
+def score_store(
+    pipeline: Pipeline, store: FlowStore, scores: ScoreFile, bundle: str, advance: Advance
+) -> Iterator[AlertTable]:
+    """Score every flow of a store, writing scores and yielding alerts as the windows stream by."""
+    for flows, windows in walk(pipeline, store):
         encoded = encode_checked(pipeline.encoder, pipeline.assembly.encoder.name, windows)
         table = pipeline.scorer.score(encoded)
         verdict = None if pipeline.assembly.classifier is None else verdicts(encoded)
         scores.add(table, verdict)
-        flows = _take_first(waiting, windows)
         yield alerts_of(
-            pipeline, flows, table.score, windows.flow_x, bundle, cut=scores.cut, verdict=verdict
+            pipeline,
+            flows,
+            table.score,
+            windows.flow_x,
+            bundle,
+            cut=scores.cut,
+            verdict=verdict,
+            errors=errors_at(pipeline, windows, np.flatnonzero(table.score > scores.cut)),
         )
         advance(len(table))
+
+
+def errors_at(
+    pipeline: Pipeline, windows: WindowGraphs, rows: NDArray[np.int64]
+) -> NDArray[np.float32] | None:
+    """Return the reconstruction error of each feature of some flows, float32 [rows, features].
+
+    None where the encoder tells none. Windows without such a flow are not looked at.
+
+    Shapes:
+        rows: int64, rising, of the windows' flows
+    """
+    encoder = pipeline.encoder
+    if not isinstance(encoder, FeatureErrors):
+        return None
+    found = np.empty((len(rows), windows.flow_x.shape[1]), np.float32)
+    window = np.searchsorted(windows.flow_ptr, rows, side="right") - 1
+    for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(window) > 1) + 1):
+        if len(run):
+            first, last = int(window[run[0]]), int(window[run[-1]]) + 1
+            errors = encoder.feature_errors(windows[first:last])
+            found[run] = errors[rows[run] - windows.flow_ptr[first]]
+    return found
 
 
 def alerts_of(
@@ -118,8 +166,12 @@ def alerts_of(
     *,
     cut: float,
     verdict: Verdicts | None = None,
+    errors: NDArray[np.float32] | None = None,
 ) -> AlertTable:
-    """Turn the flows above the cut into alerts with reasons; a classifier's verdict comes first."""
+    """Turn the flows above the cut into alerts with reasons; a classifier's verdict comes first.
+
+    `errors` are what `errors_at` gives.
+    """
     return make_alerts(
         flows,
         score,
@@ -129,6 +181,7 @@ def alerts_of(
         counts=pipeline.counts,
         bundle=bundle,
         verdict=verdict,
+        errors=errors,
     )
 
 

@@ -12,6 +12,19 @@ SOURCES = ("source", "test_source")
 """The keys of `[flows]` that name a source."""
 
 
+def toml_value(text: str) -> Any:
+    """Read what was typed for a setting as TOML, or as text where it is none.
+
+    Example:
+        >>> toml_value("0.5"), toml_value("cblof")
+        (0.5, 'cblof')
+    """
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
 def override(values: dict[str, Any], text: str) -> None:
     """Set one key; a value that is no TOML is taken as text.
 
@@ -27,10 +40,7 @@ def override(values: dict[str, Any], text: str) -> None:
             where="--set",
             do="Write --set section.key=value, for example --set scorer.name=hbos.",
         )
-    try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = raw.strip()
+    value = toml_value(raw)
     if keys[0] == "flows" and keys[1:] in ([key] for key in SOURCES):
         value = str(Path.cwd() / str(value))  # what is typed is relative to where it is typed
     place = values

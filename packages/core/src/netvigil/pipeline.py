@@ -22,9 +22,10 @@ from netvigil.config import Choice, Experiment, part_config, section_keys
 from netvigil.contracts import EncodedFlows, FlowFeatures, FlowInfo, FlowTable, WindowGraphs
 from netvigil.errors import ConfigError, IncompatiblePartsError, RunError
 from netvigil.features import FeatureContract, extract
+from netvigil.joined import JoinedEncoder, joined_part
 from netvigil.overlays import require_parity, supervised
 from netvigil.plugins import P, Plugins, Provider
-from netvigil.reasons import FeatureProfile
+from netvigil.profile import FeatureProfile, sampled
 from netvigil.windows import build_windows
 
 
@@ -65,6 +66,33 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class Joined(Chosen):
+    """An encoder with others beside it, which makes one `JoinedEncoder` of them all."""
+
+    beside: tuple[Chosen, ...] = ()
+
+    @staticmethod
+    def of(main: Chosen, beside: tuple[Chosen, ...]) -> Joined:
+        """Join encoders; refuses two of one name, and one beside that emits no terms."""
+        part = joined_part(main.part, [chosen.part for chosen in beside])
+        return Joined(part, main.config, main.provider, main.label, beside)
+
+    @property
+    def name(self) -> str:
+        """All their names."""
+        return "+".join([self.part.name, *(chosen.name for chosen in self.beside)])
+
+    def make(self) -> Any:
+        """Make a fresh instance of each."""
+        made = {chosen.name: chosen.make() for chosen in self.beside}
+        return JoinedEncoder(super().make(), made)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a manifest says about all of them."""
+        return super().describe() | {"beside": [chosen.describe() for chosen in self.beside]}
+
+
+@dataclass(frozen=True)
 class Assembly:
     """Every part of an experiment, none of them fitted yet.
 
@@ -84,6 +112,12 @@ class Assembly:
     also: tuple[Chosen, ...] = ()
     baselines: tuple[Chosen, ...] = ()
     absent_baselines: tuple[str, ...] = ()
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a scorer calibrates itself on train flows that are held out for it."""
+        scorers = (chosen.part for chosen in (self.scorer, *self.also))
+        return any(isinstance(part, parts.Scorer) and part.calibrated for part in scorers)
 
 
 def choose(plugins: Plugins, kind: type[P], choice: Choice, *, section: str, base: Path) -> Chosen:
@@ -115,6 +149,8 @@ def assemble(experiment: Experiment, plugins: Plugins, *, base: Path) -> Assembl
     if e.classifier is None:
         encoder = one(parts.Encoder, e.encoder.name, e.encoder.options, "encoder", e.encoder.label)
         encoder = _with_device(encoder, e.run.device)
+        if e.encoder.beside:
+            encoder = _joined(encoder, experiment, plugins, base)
         scorer = one(parts.Scorer, e.scorer.name, e.scorer.options, "scorer", e.scorer.label)
     else:
         c = e.classifier
@@ -153,6 +189,15 @@ def assemble(experiment: Experiment, plugins: Plugins, *, base: Path) -> Assembl
     require_parity(experiment, (chosen.part for chosen in assembly.transforms))
     _check_rows(assembly)
     return assembly
+
+
+def _joined(main: Chosen, experiment: Experiment, plugins: Plugins, base: Path) -> Chosen:
+    """Put the encoders that the file names beside the main one."""
+    beside = (
+        choose(plugins, parts.Encoder, choice, section="encoder.beside", base=base)
+        for choice in experiment.encoder.beside
+    )
+    return Joined.of(main, tuple(_with_device(c, experiment.run.device) for c in beside))
 
 
 def _baselines(
@@ -194,11 +239,11 @@ def _check_fit(assembly: Assembly, plugins: Plugins) -> None:
     for chosen in (assembly.scorer, *(() if supervised else assembly.also)):
         scorer = chosen.part
         assert isinstance(scorer, parts.Scorer)
-        if scorer.needs not in encoder.emits:
+        if scorer.needs != "either" and scorer.needs not in encoder.emits:
             fitting = [
                 f"{r.part.name} ({r.provider})"
                 for r in plugins.of(parts.Scorer)
-                if r.part.needs in encoder.emits
+                if r.part.needs in {*encoder.emits, "either"}
             ]
             needs = "embeddings" if scorer.needs == "embedding" else "error terms"
             only = " and ".join(sorted(encoder.emits))
@@ -340,6 +385,7 @@ def fit_transforms(
     known flows. It may hold flows that training leaves out: to tell attacks apart takes attacks.
     """
     features = _extracted(flows, contract)
+    rows, raw = sampled(features, seed)
     fitted: list[protocols.FlowTransform] = []
     for choice in chosen:
         transform: protocols.FlowTransform = choice.make()
@@ -352,7 +398,8 @@ def fit_transforms(
             transform = transform.fit(features, seed=seed)
         features = transform.transform(features)
         fitted.append(transform)
-    return tuple(fitted), FeatureProfile.of(features.x, features.names)
+    profile = FeatureProfile.of(features.x, features.names, rows=rows, raw=raw, seed=seed)
+    return tuple(fitted), profile
 
 
 def _extracted(flows: list[FlowTable], contract: FeatureContract) -> FlowFeatures:

@@ -29,13 +29,15 @@ from netvigil.pipeline import (
     pass_columns,
 )
 from netvigil.plugins import Plugins
+from netvigil.profile import FeatureProfile
 from netvigil.protocols import Calibration
-from netvigil.reasons import FeatureProfile
 from netvigil.sources import Reading, SourceRows, choose_reader, open_sources
 from netvigil.splits import CALIBRATE, ROLES, TRAIN, Split, make_split
 from netvigil.store import FlowStore
 from netvigil.truth import ATTACK, UNKNOWN, TrainFilter, Truth, label_store, train_filter
 from netvigil.windows import SpooledWindows, spool_windows
+
+HELD_OUT = "held_out"
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,27 @@ class Prepared:
     counts: TrainCounts
     windows: Mapping[str, SpooledWindows]
 
+    @property
+    def whole_train(self) -> tuple[SpooledWindows, ...]:
+        """The windows of the train part, what is held out of it for calibrated scorers included."""
+        return tuple(self.windows[name] for name in ("train", HELD_OUT) if name in self.windows)
+
     def calibration(self, score: NDArray[np.float64], *, supervised: bool) -> Calibration:
-        """Return what a threshold may see; labels only where it says that it is supervised."""
+        """Return what a threshold may see; labels only where it says that it is supervised.
+
+        Raises:
+            RunError: Labelled attacks are to be left out, and nothing else is there.
+        """
         inside = self.split.role == CALIBRATE
         state = self.truth.state[inside]
+        if self.experiment.train.benign_calibration:
+            kept = state != ATTACK
+            inside[inside] = kept
+            score, state = score[kept], state[kept]
+            if not len(score):
+                msg = "Every flow of the calibration part is an attack: nothing can set the cut."
+                do = "Move the split, or set train.benign_calibration = false."
+                raise RunError(msg, where="[train] benign_calibration", do=do)
         start = self.split.start_us
         return Calibration(
             score=score,
@@ -130,12 +149,13 @@ def prepare(
         advance(int(sample.sum()))
     counts = TrainCounts()
     windows = {}
-    for name in needed:
-        mask = trained.keep if name == "train" else split.role == ROLES[name]
+    masks = {name: split.role == ROLES[name] for name in needed}
+    masks |= _train_masks(trained.keep, experiment.train.hold_out if assembly.calibrated else 0.0)
+    for name, mask in masks.items():
         with phases.phase("transform and build", int(mask.sum())) as advance:
             batches = _watched(store.select(mask, columns=pass_columns(contract)), advance)
             windows[name] = _spool(
-                _counted(batches, counts) if name == "train" else batches,
+                _counted(batches, counts) if name in {"train", HELD_OUT} else batches,
                 lambda f: apply_transforms(transforms, extract(f, contract)),
                 builder,
                 work / f"windows-{name}",
@@ -158,6 +178,25 @@ def prepare(
         counts=counts,
         windows=windows,
     )
+
+
+def _train_masks(keep: NDArray[np.bool_], share: float) -> dict[str, NDArray[np.bool_]]:
+    """Return which flows to fit on, and where a share is held out, the latest that make it up.
+
+    Raises:
+        RunError: There are too few train flows to hold any out.
+    """
+    if not share:
+        return {"train": keep}
+    rows = np.flatnonzero(keep)
+    held = round(share * len(rows))
+    if not 0 < held < len(rows):
+        msg = f"A scorer wants {share:.0%} of {len(rows):,} train flows held out, which is none."
+        raise RunError(msg, where="[train] hold_out", do="Widen the train part.")
+    masks = {name: np.zeros(len(keep), np.bool_) for name in ("train", HELD_OUT)}
+    masks["train"][rows[:-held]] = True
+    masks[HELD_OUT][rows[-held:]] = True
+    return masks
 
 
 def _truth(store: FlowStore, assembly: Assembly, phases: Phases) -> Truth:

@@ -29,7 +29,7 @@ from netvigil.evidence import FOLDER, Evidence
 from netvigil.evidence.collect import collect
 from netvigil.judge import judge, write_receipt
 from netvigil.learn import run_rules
-from netvigil.outputs import ScoreFile, alerts_of, require_order, score_store
+from netvigil.outputs import ScoreFile, alerts_of, errors_at, require_order, score_store
 from netvigil.overlays import resolve
 from netvigil.phases import Phases
 from netvigil.pipeline import Pipeline, assemble
@@ -237,9 +237,16 @@ def _write_scores_and_alerts(
         for _, flows in prepared.store.select(inside, columns=pipeline.columns()):
             here = slice(offset, offset + len(flows))
             require_order(flows.flow_id, test.flow_id[here])
-            x = test.flow_x[here]
-            said = None if verdict is None else verdict[here]
-            yield alerts_of(pipeline, flows, own.test[here], x, made, cut=cut, verdict=said)
+            yield alerts_of(
+                pipeline,
+                flows,
+                own.test[here],
+                test.flow_x[here],
+                made,
+                cut=cut,
+                verdict=None if verdict is None else verdict[here],
+                errors=errors_at(pipeline, test, offset + np.flatnonzero(own.test[here] > cut)),
+            )
             offset += len(flows)
 
     exporter.export(alerts(), folder.work / names[1])

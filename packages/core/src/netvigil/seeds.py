@@ -23,6 +23,7 @@ class MethodRun:
 
     Shapes:
         calibrate, test: float64 [flows of that part], in the order of the part's windows
+        clusters: int64 [test flows] of a method that makes clusters, else None
         share: float32 [test flows, classes], or None
     """
 
@@ -35,12 +36,14 @@ class MethodRun:
     seeded: bool
     fit_s: float | None
     score_s: float
+    clusters: NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
     binary: bool = False
     share: NDArray[np.float32] | None = None
 
 
-_ARRAYS = ("calibrate", "test", "share")
+ARRAYS = ("calibrate", "test", "clusters", "share")
+"""Fields that are arrays, or None."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,11 @@ class SeedResults:
 
     def save(self, path: Path) -> None:
         """Write everything to one file, which appears whole or not at all."""
-        described = [{k: v for k, v in vars(run).items() if k not in _ARRAYS} for run in self.runs]
+        described = [{k: v for k, v in vars(run).items() if k not in ARRAYS} for run in self.runs]
         arrays = {
             f"{name}-{i}": array
             for i, run in enumerate(self.runs)
-            for name in _ARRAYS
+            for name in ARRAYS
             if (array := getattr(run, name)) is not None
         }
         text = json.dumps({"seed": self.seed, "accelerator": self.accelerator, "runs": described})
@@ -82,4 +85,4 @@ class SeedResults:
 
 
 def _arrays(file: Mapping[str, NDArray[Any]], run: int) -> dict[str, Any]:
-    return {name: file[key] for name in _ARRAYS if (key := f"{name}-{run}") in file}
+    return {name: file[key] for name in ARRAYS if (key := f"{name}-{run}") in file}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from netvigil.evaluation.bootstrap import Interval, Resampler, interval, tpr_name
 from netvigil.evaluation.class_table import ClassView, classes_to_markdown
 from netvigil.evaluation.classes import ClassFigures, ClassShares, class_figures
+from netvigil.evaluation.clusters import adjusted_rand
 from netvigil.evaluation.judge import evaluate
 from netvigil.evaluation.metrics import (
     FPR_LIMITS,
@@ -19,6 +20,7 @@ from netvigil.evaluation.metrics import (
     within_pair,
 )
 from netvigil.evaluation.pitfalls import Pitfall, judge_pitfalls
+from netvigil.evaluation.promises import poisson, promise_words, realised, wilson
 from netvigil.evaluation.ranking import (
     BestF1,
     Figure,
@@ -47,6 +49,8 @@ from netvigil.evaluation.results import (
     Evaluation,
     Headline,
     MethodResult,
+    PromiseUse,
+    Realised,
     Spread,
     ThresholdUse,
 )
@@ -85,13 +89,16 @@ __all__ = [
     "PartUse",
     "Phase",
     "Pitfall",
+    "PromiseUse",
     "Ranking",
+    "Realised",
     "Receipt",
     "Resampler",
     "SplitUse",
     "Spread",
     "ThresholdUse",
     "WithinPair",
+    "adjusted_rand",
     "alerts_per_hour",
     "auprc",
     "auroc",
@@ -103,7 +110,10 @@ __all__ = [
     "interval",
     "judge_pitfalls",
     "per_attack",
+    "poisson",
     "printable",
+    "promise_words",
+    "realised",
     "receipt_lines",
     "to_csv",
     "to_json",
@@ -113,5 +123,6 @@ __all__ = [
     "tpr_at_fpr",
     "tpr_name",
     "versions",
+    "wilson",
     "within_pair",
 ]

@@ -41,6 +41,7 @@ def judge_pitfalls(
     threshold: ThresholdMode,
     allowed_shortcuts: Sequence[str],
     evaluation: Evaluation | None,
+    calibration_filter: bool = False,
     parity: Sequence[str] = (),
     test_source: bool = False,
 ) -> tuple[Pitfall, ...]:
@@ -54,6 +55,7 @@ def judge_pitfalls(
             shuffled=shuffled,
             threshold=threshold,
             train_filter=train_filter,
+            calibration_filter=calibration_filter,
             supervised=supervised,
             parity=parity,
         ),
@@ -92,6 +94,7 @@ def _p3(
     shuffled: bool,
     threshold: ThresholdMode,
     train_filter: bool,
+    calibration_filter: bool,
     supervised: bool,
     parity: Sequence[str],
 ) -> Pitfall:
@@ -106,6 +109,8 @@ def _p3(
         reasons.append("no clock: the split trusts the order of rows")
     if train_filter and not supervised:
         reasons.append("choosing the train flows used the labels of the train range")
+    if calibration_filter:
+        reasons.append("attacks were taken out of what the cut was set on, by their labels")
     guarded = "train, calibration and test follow each other in time; no label before evaluation"
     if supervised:
         guarded = "the classifier read the labels of the train part; those of the test part, nobody"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from netvigil.evaluation.pitfalls import Pitfall, judge_pitfalls
-from netvigil.evaluation.results import Evaluation, Model, ThresholdUse
+from netvigil.evaluation.results import Evaluation, Model, Realised, ThresholdUse
 
 SHOWN = (
     "numpy",
@@ -94,7 +94,8 @@ class LabelUse(Model):
     """Where labels were read. Evaluation always reads them; each other use must be declared.
 
     `model` is a classifier, which learns from the labels of the train part. Without one, `split`
-    and `transforms` read labels only at parity with a published pipeline.
+    and `transforms` read labels only at parity with a published pipeline. `calibration` says that
+    labelled attacks were taken out of what the cut was set on.
     """
 
     train_filter: bool
@@ -104,6 +105,7 @@ class LabelUse(Model):
     evaluation: bool = True
     split: bool = False
     transforms: bool = False
+    calibration: bool = False
 
     def words(self) -> str:
         """Say it in one sentence.
@@ -114,6 +116,7 @@ class LabelUse(Model):
         """
         named = {"split": True} if self.split else {}
         named |= {"transforms": True} if self.transforms else {}
+        named |= {"calibration filter": True} if self.calibration else {}
         named |= {
             "train filter": self.train_filter,
             CLASSIFIER if self.model else "model": self.model,
@@ -153,7 +156,9 @@ class Receipt(Model):
     `detector_attack_share` the same for the scorer; None where labels do not say. `parity` names,
     in capitals, each choice of an official pipeline that was taken over, leaks included; in the
     strict form it is empty. `absent_baselines` gives the reason for each row that is missing from
-    the table. `pitfalls` is derived from the rest by `Receipt.of`.
+    the table. `realised` is what came of the promise of the own method's threshold; shares of all
+    flows and alerts a day are measured without labels too. `pitfalls` is derived from the rest by
+    `Receipt.of`.
     """
 
     schema_version: Literal["netvigil.receipt/1"] = "netvigil.receipt/1"
@@ -167,6 +172,7 @@ class Receipt(Model):
     train_attack_share: float | None
     detector_attack_share: float | None = None
     absent_baselines: dict[str, str] = Field(default_factory=dict)
+    realised: Realised | None = None
     evaluation: Evaluation | None
     phases: tuple[Phase, ...]
     hardware: Hardware
@@ -194,6 +200,7 @@ class Receipt(Model):
         code_version: str | None = None,
         accelerator: str | None = None,
         parity: Iterable[str] = (),
+        realised: Realised | None = None,
     ) -> Receipt:
         """Make a receipt: adds this machine, the installed versions and the pitfalls touched."""
         data, parity = tuple(data), tuple(parity)
@@ -207,6 +214,7 @@ class Receipt(Model):
             train_attack_share=train_attack_share,
             detector_attack_share=detector_attack_share,
             absent_baselines=absent_baselines or {},
+            realised=realised,
             evaluation=evaluation,
             phases=tuple(phases),
             hardware=hardware(accelerator),
@@ -222,6 +230,7 @@ class Receipt(Model):
                 tuned_on_labels=labels.tuning,
                 supervised=labels.model,
                 train_filter=labels.train_filter,
+                calibration_filter=labels.calibration,
                 parity=parity,
                 threshold=threshold.mode,
                 allowed_shortcuts=features.allowed_shortcuts,

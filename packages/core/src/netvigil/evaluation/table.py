@@ -21,14 +21,19 @@ from rich.table import Table
 from rich.text import Text
 
 from netvigil.evaluation.bootstrap import tpr_name
+from netvigil.evaluation.promises import promise_words
 from netvigil.evaluation.receipt import Receipt, SplitUse
 from netvigil.evaluation.results import Headline, MethodResult, Spread
 
+REALISED = "realised"
+PROMISED = {"share": "flagged", "fpr": "FPR", "alerts-per-day": "alerts/day"}
+"""What the column of realised rates is called, by the kind of the promise."""
 Cell = Callable[[MethodResult], Spread | float | None]
 
 
 def _metric(name: str) -> Cell:
-    return lambda method: method.metrics[name]
+    # A receipt of an earlier version may lack a figure that was added since.
+    return lambda method: method.metrics.get(name)
 
 
 COLUMNS: Mapping[str, tuple[str, Cell, str]] = {
@@ -40,7 +45,9 @@ COLUMNS: Mapping[str, tuple[str, Cell, str]] = {
     "precision": ("precision", _metric("precision"), ".3f"),
     "recall": ("recall", _metric("recall"), ".3f"),
     "f1": ("F1", _metric("f1"), ".3f"),
+    "ari": ("ARI", _metric("ari"), ".3f"),
     "alerts_per_hour": ("alerts/h", _metric("alerts_per_hour"), ",.0f"),
+    REALISED: ("realised", lambda m: m.realised.rate if m.realised else None, ",.4g"),
     "fit_s": ("fit s", lambda method: method.fit_s, ".2f"),
     "score_s": ("score s", lambda method: method.score_s, ".2f"),
 }
@@ -76,7 +83,8 @@ class ComparisonView:
         methods = self.headline.methods
         names = [escape(printable(method.title)) for method in methods]
         headers = [header.replace(" (", "\n(") for header in _headers(self.headline)]
-        columns = list(zip(headers, *map(_cells, methods), strict=True))
+        rows = [_cells(self.headline, method) for method in methods]
+        columns = list(zip(headers, *rows, strict=True))
         lines = [[line for cell in column for line in cell.split("\n")] for column in columns]
         widths = [max(map(cell_len, cells)) + PADDING for cells in lines]
         room = options.max_width - max(map(cell_len, ["method", *names])) - PADDING - 1
@@ -104,7 +112,7 @@ def to_markdown(headline: Headline) -> str:
     for method in headline.methods:
         name = markdown_cell(method.title)
         name = f"*{name}*" if method.kind == "baseline" else f"**{name}**"
-        lines.append(markdown_row([name, *_cells(method)]))
+        lines.append(markdown_row([name, *_cells(headline, method)]))
     return "\n".join([*lines, "", markdown_cell(_title(headline))]) + "\n"
 
 
@@ -154,8 +162,10 @@ def to_rows(headlines: Mapping[str, Headline]) -> list[dict[str, Any]]:
                 if isinstance(value, Spread):
                     row |= {key: value.mean, f"{key}_sd": value.sd}
                     row |= {f"{key}_low": value.low, f"{key}_high": value.high}
-                else:
+                elif value is not None or key.endswith("_s"):
                     row[key] = value
+                else:
+                    row |= dict.fromkeys((key, f"{key}_sd", f"{key}_low", f"{key}_high"))
             rows.append(row)
     return rows
 
@@ -185,6 +195,7 @@ def receipt_lines(receipt: Receipt) -> list[tuple[str, str]]:
         *_tuned(receipt),
         ("attacks in training", _share(receipt.train_attack_share)),
         ("threshold", f"{receipt.threshold.mode}: {receipt.threshold.provenance}"),
+        *((("promise", promise_words(receipt.realised)),) if receipt.realised else ()),
         *((f"no {name}", why) for name, why in receipt.absent_baselines.items()),
     ]
     if evaluation:
@@ -242,14 +253,24 @@ def _title(headline: Headline) -> str:
 
 
 def _headers(headline: Headline) -> list[str]:
-    headers = [header for header, _, _ in COLUMNS.values()]
+    headers = {key: COLUMNS[key][0] for key in _shown(headline)}
     if headline.prevalence is not None:
-        headers[list(COLUMNS).index("auprc")] += f" (base {headline.prevalence:.3f})"
-    return headers
+        headers["auprc"] += f" (base {headline.prevalence:.3f})"
+    if REALISED in headers:
+        promise = next(m.realised.promise for m in headline.methods if m.realised)
+        headers[REALISED] = f"{PROMISED[promise.kind]} (promised {promise.value:,g})"
+    return list(headers.values())
 
 
-def _cells(method: MethodResult) -> list[str]:
-    return [_cell(find(method), form) for _, find, form in COLUMNS.values()]
+def _shown(headline: Headline) -> list[str]:
+    """Return the columns to print: realised rates only where something was promised."""
+    promised = any(method.realised for method in headline.methods)
+    return [key for key in COLUMNS if promised or key != REALISED]
+
+
+def _cells(headline: Headline, method: MethodResult) -> list[str]:
+    shown = [COLUMNS[key] for key in _shown(headline)]
+    return [_cell(find(method), form) for _, find, form in shown]
 
 
 def _cell(value: Spread | float | None, form: str) -> str:

@@ -22,7 +22,7 @@ from netvigil.evidence.sample import draw, sample
 from netvigil.evidence.tables import SCHEMAS, Evidence, Facts, table
 from netvigil.evidence.timeline import events, timeline
 from netvigil.evidence.traffic import COLUMNS, FlowFacts, Traffic, nothing, traffic
-from netvigil.outputs import alerts_of
+from netvigil.outputs import alerts_of, errors_at
 from netvigil.pipeline import Pipeline, pass_columns
 from netvigil.prepare import Prepared
 from netvigil.seeds import MethodRun, SeedResults
@@ -147,8 +147,16 @@ def _alerts(
     if pipeline.assembly.classifier is not None:
         share = np.stack([term[place] for term in encoded.terms.values()], axis=1)
         verdict = Verdicts.of(tuple(encoded.terms), share)
-    cut_at = pipeline.threshold.cut_
-    made = alerts_of(pipeline, chosen, score, x, "", cut=cut_at, verdict=verdict).table
+    made = alerts_of(
+        pipeline,
+        chosen,
+        score,
+        x,
+        "",
+        cut=pipeline.threshold.cut_,
+        verdict=verdict,
+        errors=errors_at(pipeline, part.prepared.windows["test"].whole, rows),
+    ).table
     train = (
         batch
         for _, batch in part.prepared.store.select(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         roc,
         score_distribution,
     )
+    from netvigil.report.explained import feature_amounts, feature_importance, one_explained
     from netvigil.report.graph import traffic_graph, traffic_side_by_side
     from netvigil.report.over_time import drift, timeline
     from netvigil.report.page import to_html
@@ -37,6 +38,9 @@ __all__ = [
     "class_confusion",
     "confusion",
     "drift",
+    "feature_amounts",
+    "feature_importance",
+    "one_explained",
     "open_run",
     "open_runs",
     "populations",
@@ -55,6 +59,7 @@ __all__ = [
 _MODULES = (
     "classes",
     "curves",
+    "explained",
     "graph",
     "over_time",
     "page",

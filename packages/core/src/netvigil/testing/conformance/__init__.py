@@ -28,6 +28,7 @@ from netvigil.testing.conformance import (
     builders,
     classifiers,
     encoders,
+    explainers,
     exporters,
     labellers,
     readers,
@@ -45,6 +46,7 @@ __all__ = [
     "check_alert_exporter",
     "check_classifier",
     "check_encoder",
+    "check_explainer",
     "check_flow_labeller",
     "check_flow_reader",
     "check_flow_transform",
@@ -66,6 +68,7 @@ ALL_CHECKS: tuple[Check, ...] = (
     *scorers.CHECKS,
     *thresholds.CHECKS,
     *exporters.CHECKS,
+    *explainers.CHECKS,
 )
 
 
@@ -127,4 +130,9 @@ def check_threshold(
 
 def check_alert_exporter(part: parts.AlertExporter, *, config: Config = None) -> None:
     """Hold an alert exporter to its contract."""
+    run_all(part, checks_for(part, config=config))
+
+
+def check_explainer(part: parts.Explainer, *, config: Config = None) -> None:
+    """Hold an explainer to its contract."""
     run_all(part, checks_for(part, config=config))
