@@ -33,6 +33,7 @@ from netvigil.evaluation.judge import RARE
 from netvigil.overlays import READS_LABELS, parity_notes, supervised
 from netvigil.phases import Phases
 from netvigil.prepare import Prepared
+from netvigil.protocols import Told
 from netvigil.runfolder import RunFolder
 from netvigil.seeds import MethodRun, SeedResults
 from netvigil.splits import REPEATED, ROLES, SHUFFLED, TEST, UNUSED
@@ -254,6 +255,11 @@ def _feature_use(prepared: Prepared) -> FeatureUse:
         categories=contract.categories,
         sha256=contract.digest(),
         transforms=tuple(t.name for t in prepared.assembly.transforms),
+        learnt=tuple(
+            f"{chosen.name} {made.told()}"
+            for chosen, made in zip(prepared.assembly.transforms, prepared.transforms, strict=True)
+            if isinstance(made, Told)
+        ),
         denied=dict(contract.denied),
         allowed_shortcuts=contract.allowed_shortcuts,
     )

@@ -136,6 +136,15 @@ class SupervisedTransform(Protocol):
         ...
 
 
+@runtime_checkable
+class Told(Protocol):
+    """A fitted transform that can say what it learnt, such as which features it kept."""
+
+    def told(self) -> str:
+        """Say it in one sentence, for the receipt."""
+        ...
+
+
 class GraphBuilder(Protocol):
     """Cuts flows into windows and makes a graph of each; learns nothing."""
 

@@ -75,13 +75,17 @@ class SplitUse(Model):
 
 
 class FeatureUse(Model):
-    """What the models saw. `denied` names each shortcut that was left out, and why."""
+    """What the models saw. `denied` names each shortcut that was left out, and why.
+
+    `learnt` says of each transform that chooses features which it kept.
+    """
 
     feature_set: str
     names: tuple[str, ...]
     categories: tuple[str, ...] = ()
     sha256: str
     transforms: tuple[str, ...] = ()
+    learnt: tuple[str, ...] = ()
     denied: dict[str, str] = Field(default_factory=dict)
     allowed_shortcuts: tuple[str, ...] = ()
 

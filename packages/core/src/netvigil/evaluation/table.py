@@ -190,6 +190,7 @@ def receipt_lines(receipt: Receipt) -> list[tuple[str, str]]:
         *((f"  {name}", _part(part.model_dump())) for name, part in split.parts.items()),
         *_repeats(split),
         ("features", f"{_features(receipt)}, list {features.sha256[:16]}"),
+        *(("  chosen", words) for words in features.learnt),
         ("labels used by", receipt.labels.words()),
         *_tuned(receipt),
         ("attacks in training", _share(receipt.train_attack_share)),

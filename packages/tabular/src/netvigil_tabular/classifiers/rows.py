@@ -27,7 +27,7 @@ def labelled_rows(windows: WindowStream, labels: LabelTable, *, classifier: str)
     """Copy the labelled flows out of windows, in one walk.
 
     Raises:
-        ContractError: No features, labels of one class only, or of other flows.
+        ContractError: No features or none that varies, labels of one class only, or of other flows.
     """
     names = class_names(labels)
     xs, ys = [], []
@@ -45,7 +45,11 @@ def labelled_rows(windows: WindowStream, labels: LabelTable, *, classifier: str)
     if missing:
         msg = f"No flow of the windows has the class {', '.join(missing)} that the labels know."
         raise ContractError(msg, do="Pass the windows that the labels are of.")
-    return Rows(np.concatenate(xs), y, names, features)
+    x = np.concatenate(xs)
+    if not (x.min(axis=0) < x.max(axis=0)).any():
+        msg = f"No feature varies on the {len(x):,} labelled train flows."
+        raise ContractError(msg, do="Look at the features: netvigil data inspect.")
+    return Rows(x, y, names, features)
 
 
 def sample(y: NDArray[np.int64], most: int | None, seed: int) -> NDArray[np.int64] | None:
