@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from netvigil import parts, protocols
 from netvigil.contracts import EncodedFlows, WindowGraphs
+from netvigil.cuts import follow
 from netvigil.phases import Advance, Phases
 from netvigil.pipeline import Chosen, Pipeline, encode_checked
 from netvigil.prepare import Prepared, sample_rows
@@ -153,6 +154,7 @@ def run_seed(
                 seeded=task.seeded,
                 fit_s=task.before_s + fit_s,
                 score_s=took,
+                cuts=_cuts(prepared, threshold, test),
                 clusters=_clusters(scorer, task.encode, prepared.windows["test"]),
             )
         )
@@ -176,19 +178,20 @@ def run_rules(prepared: Prepared, phases: Phases) -> SeedResults:
         took = time.perf_counter() - begin
     results = []
     for rule, pieces in scores.items():
-        calibrate = np.concatenate(pieces["calibrate"])
+        calibrate, test = (np.concatenate(pieces[part]) for part in ("calibrate", "test"))
         threshold = _fit_threshold(prepared, calibrate, 0)
         results.append(
             MethodRun(
                 method=rule,
                 kind="baseline",
                 calibrate=calibrate,
-                test=np.concatenate(pieces["test"]),
+                test=test,
                 cut=threshold.cut_,
                 provenance=threshold.provenance(),
                 seeded=False,
                 fit_s=None,
                 score_s=took / len(scores),
+                cuts=_cuts(prepared, threshold, test),
             )
         )
     return SeedResults(None, tuple(results))
@@ -309,6 +312,16 @@ def _fit_threshold(
     calibration = prepared.calibration(score, supervised=part.supervised)
     threshold: protocols.Threshold = prepared.assembly.threshold.make()
     return threshold.fit(calibration, seed=seed)
+
+
+def _cuts(
+    prepared: Prepared, threshold: protocols.Threshold, score: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Return the cut of each test flow where it moves, from these scores of the test part."""
+    start = prepared.split.start_us
+    when = None if start is None else start[prepared.split.role == TEST]
+    cuts = follow(threshold)(when, score)
+    return cuts if isinstance(cuts, np.ndarray) else None
 
 
 def _to_score(prepared: Prepared) -> int:

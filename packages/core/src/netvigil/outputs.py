@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from netvigil.contracts import AlertTable, FlowTable, ScoreTable, WindowGraphs
+from netvigil.cuts import Cuts, cut_range, follow
 from netvigil.errors import ContractError, SourceError
 from netvigil.phases import Advance
 from netvigil.pipeline import Pipeline, encode_checked
@@ -28,20 +29,40 @@ SCORES = pa.schema(
 )
 
 
+MOVING = SCORES.append(pa.field("cut", pa.float64()))
+"""The same where the cut moves: each flow has its own."""
+
+
 class ScoreFile:
-    """Writes scores batch by batch to one Parquet file, whose metadata has cut and bundle."""
+    """Writes scores batch by batch to one Parquet file, whose metadata has cut and bundle.
 
-    def __init__(self, path: Path, *, cut: float, bundle: str) -> None:
+    Where the cut is `moving`, a column has each flow's, and `cut` is the first; `range` is the
+    lowest and the highest that was written.
+    """
+
+    def __init__(self, path: Path, *, cut: float, bundle: str, moving: bool = False) -> None:
         metadata = {b"netvigil.cut": repr(cut).encode(), b"netvigil.bundle": bundle.encode()}
-        self._file = pq.ParquetWriter(path, SCORES.with_metadata(metadata), compression="lz4")
-        self.cut, self.flows = cut, 0
+        schema = (MOVING if moving else SCORES).with_metadata(metadata)
+        self._file = pq.ParquetWriter(path, schema, compression="lz4")
+        self.cut, self.flows, self.moving = cut, 0, moving
+        self.range: tuple[float, float] | None = None
 
-    def add(self, scores: ScoreTable) -> None:
-        """Append the scores of some flows."""
-        columns = [scores.flow_id, scores.window_start, scores.score, scores.score > self.cut]
+    def add(self, scores: ScoreTable, cuts: Cuts | None = None) -> None:
+        """Append the scores of some flows, with their cuts where these move."""
+        cuts = self.cut if cuts is None else cuts
+        columns = [scores.flow_id, scores.window_start, scores.score, scores.score > cuts]
+        if self.moving:
+            each = np.broadcast_to(cuts, scores.score.shape)
+            columns.append(each)
+            self._widen(cut_range(each))
         arrays = [pa.array(np.ascontiguousarray(c)) for c in columns]
         self._file.write_table(pa.table(arrays, schema=self._file.schema))
         self.flows += len(scores)
+
+    def _widen(self, new: tuple[float, float] | None) -> None:
+        if new is not None:
+            low, high = self.range or new
+            self.range = min(low, new[0]), max(high, new[1])
 
     def close(self) -> None:
         """Finish the file."""
@@ -57,8 +78,8 @@ class ScoreFile:
             let_go(self._file)
 
 
-def read_scores(path: Path) -> tuple[ScoreTable, float]:
-    """Read a score file back with its cut.
+def read_scores(path: Path) -> tuple[ScoreTable, Cuts]:
+    """Read a score file back with its cut, or with each flow's where it moves.
 
     Raises:
         SourceError: This is not a score file.
@@ -69,10 +90,10 @@ def read_scores(path: Path) -> tuple[ScoreTable, float]:
     except (pa.ArrowException, OSError) as error:
         raise SourceError(msg, where=f"{path}: {error}") from error
     raw = (table.schema.metadata or {}).get(b"netvigil.cut")
-    if not table.schema.equals(SCORES) or raw is None:
+    if not (table.schema.equals(SCORES) or table.schema.equals(MOVING)) or raw is None:
         where = f"{path}: columns {', '.join(table.schema.names)}"
         raise SourceError(msg, where=where, do="Write one with `netvigil run` or `detect`.")
-    cut = float(raw)
+    cut: Cuts = float(raw) if len(table.schema) == len(SCORES) else table["cut"].to_numpy()
     columns = [table[name].to_numpy() for name in ("flow_id", "score", "window_start")]
     return ScoreTable(*columns), cut
 
@@ -82,6 +103,7 @@ def score_store(
 ) -> Iterator[AlertTable]:
     """Score every flow of a store, writing scores and yielding alerts as the windows stream by."""
     waiting: list[FlowTable] = []
+    cut_of, clocked = follow(pipeline.threshold), store.info.time_basis == "clock"
 
     def watched() -> Iterator[tuple[int, FlowTable]]:
         for first, flows in store.select(None, columns=pipeline.columns()):
@@ -91,9 +113,10 @@ def score_store(
     for windows in pipeline.windows(watched()):
         encoded = encode_checked(pipeline.encoder, pipeline.assembly.encoder.name, windows)
         table = pipeline.scorer.score(encoded)
-        scores.add(table)
         flows = _take_first(waiting, windows)
-        yield alerts_of(pipeline, flows, table.score, windows.flow_x, bundle, cut=scores.cut)
+        cuts = cut_of(flows.start_us if clocked else None, table.score)
+        scores.add(table, cuts)
+        yield alerts_of(pipeline, flows, table.score, windows.flow_x, bundle, cut=cuts)
         advance(len(table))
 
 
@@ -104,7 +127,7 @@ def alerts_of(
     x: NDArray[np.float32],
     bundle: str,
     *,
-    cut: float,
+    cut: Cuts,
 ) -> AlertTable:
     """Turn the flows above the cut into alerts with reasons."""
     return make_alerts(

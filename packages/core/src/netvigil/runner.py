@@ -20,6 +20,7 @@ from netvigil import protocols
 from netvigil.bundle import load_bundle, save_bundle
 from netvigil.config import Experiment
 from netvigil.contracts import AlertTable, ReadReport, ScoreTable
+from netvigil.cuts import at
 from netvigil.errors import BundleError, RunError
 from netvigil.evaluation import Receipt
 from netvigil.evidence import FOLDER, Evidence
@@ -41,14 +42,31 @@ from netvigil.store import FlowStore
 
 @dataclass(frozen=True)
 class Detection:
-    """What `detect` did: how many flows were scored and how many became alerts."""
+    """What `detect` did: how many flows were scored and how many became alerts.
+
+    `moved` is the lowest and the highest cut where it moves; `cut` is the first one then.
+    """
 
     flows: int
     alerts: int
     cut: float
+    moved: tuple[float, float] | None
     report: ReadReport
     format: str
     reason: str
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a person or a script wants to know of it, by name."""
+        return {
+            "format": f"{self.format} ({self.reason})",
+            "flows": self.flows,
+            "alerts": self.alerts,
+            "cut": self.cut,
+            **({} if self.moved is None else {"cut moved between": self.moved}),
+            "rows read": self.report.read,
+            "rows repaired": self.report.repaired,
+            "rows rejected": self.report.rejected,
+        }
 
 
 def fit(experiment: Experiment, plugins: Plugins, *, base: Path, out: Path, phases: Phases) -> str:
@@ -136,7 +154,8 @@ def detect(
         exporter: protocols.AlertExporter = pipeline.assembly.exporter.make()
         with phases.phase("detect", len(store)) as advance:
             path, cut = result / "scores.parquet", pipeline.threshold.cut_
-            with ScoreFile(path, cut=cut, bundle=made) as scores:
+            moving = isinstance(pipeline.threshold, protocols.MovingCut)
+            with ScoreFile(path, cut=cut, bundle=made, moving=moving) as scores:
                 alerts = exporter.export(
                     score_store(pipeline, store, scores, made, advance),
                     result / f"alerts{exporter.suffix}",
@@ -146,6 +165,7 @@ def detect(
         flows=scores.flows,
         alerts=alerts,
         cut=pipeline.threshold.cut_,
+        moved=scores.range,
         report=store.report,
         format=store.info.format,
         reason=reading.reason,
@@ -215,8 +235,9 @@ def _write_scores_and_alerts(
     exporter: protocols.AlertExporter = prepared.assembly.exporter.make()
     names = ("scores.parquet", f"alerts{exporter.suffix}")
     starts = np.repeat(test.window_start, np.diff(test.flow_ptr))
-    with ScoreFile(folder.work / names[0], cut=own.cut, bundle=made) as scores:
-        scores.add(ScoreTable(np.asarray(test.flow_id), own.test, starts))
+    path, moving = folder.work / names[0], own.cuts is not None
+    with ScoreFile(path, cut=own.cut, bundle=made, moving=moving) as scores:
+        scores.add(ScoreTable(np.asarray(test.flow_id), own.test, starts), own.test_cuts)
 
     def alerts() -> Iterator[AlertTable]:
         offset = 0
@@ -225,7 +246,8 @@ def _write_scores_and_alerts(
             here = slice(offset, offset + len(flows))
             require_order(flows.flow_id, test.flow_id[here])
             x = test.flow_x[here]
-            yield alerts_of(pipeline, flows, own.test[here], x, made, cut=own.cut)
+            cuts = at(own.test_cuts, here)
+            yield alerts_of(pipeline, flows, own.test[here], x, made, cut=cuts)
             offset += len(flows)
 
     exporter.export(alerts(), folder.work / names[1])

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil.cuts import Cuts
+
 Kind = Literal["method", "also", "baseline"]
 
 
@@ -20,6 +22,7 @@ class MethodRun:
     Shapes:
         calibrate, test: float64 [flows of that part], in the order of the part's windows
         clusters: int64 [test flows] of a method that makes clusters, else None
+        cuts: float64 [test flows] where the cut moves, else None; `cut` is the first one then
     """
 
     method: str
@@ -32,9 +35,15 @@ class MethodRun:
     fit_s: float | None
     score_s: float
     clusters: NDArray[np.int64] | None = None
+    cuts: NDArray[np.float64] | None = None
+
+    @property
+    def test_cuts(self) -> Cuts:
+        """The cuts of the test flows, whether they move or not."""
+        return self.cut if self.cuts is None else self.cuts
 
 
-ARRAYS = ("calibrate", "test", "clusters")
+ARRAYS = ("calibrate", "test", "clusters", "cuts")
 """Fields that are arrays, or None."""
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netvigil.contracts import AlignedLabels, LabelTable
+from netvigil.cuts import Cuts, at, cut_range
 from netvigil.errors import ContractError
 from netvigil.evaluation.bootstrap import By, Resampler, tpr_name
 from netvigil.evaluation.clusters import adjusted_rand
@@ -103,7 +104,9 @@ def evaluate(
     if excluded:
         views.append(view(truth.known & ~left_out, excluded))
     for run in runs:
-        of_run = {f"score of {run.method}": run.score, f"clusters of {run.method}": run.clusters}
+        cut = run.cut if isinstance(run.cut, np.ndarray) else None
+        of_run = {"score": run.score, "clusters": run.clusters, "cut": cut}
+        of_run = {f"{name} of {run.method}": array for name, array in of_run.items()}
         _require_lengths(len(flow_id), **of_run)
         for each in views:
             each.add(run)
@@ -158,20 +161,22 @@ class _View:
         oracle_cut = run.threshold is not None and run.threshold.mode == "oracle"
         cut = None if oracle_cut else run.cut
         no_cut = Figure(None, "the cut is an oracle: see there" if oracle_cut else "no cut was set")
-        confusion = None if cut is None else Confusion.at(score, self.is_attack, cut)
+        known_cut = None if cut is None else at(cut, self.rows)
+        confusion = None if known_cut is None else Confusion.at(score, self.is_attack, known_cut)
         within = self._within(ranking)
         oracle, why = best_f1(ranking)
         return Judged(
-            run=replace(run, score=np.empty(0), clusters=None),
+            run=run.forget(),
             figures=_by_rank(ranking)
             | self._clusters(run.clusters)
             | {"within_pair_auroc": Figure(within.value, within.reason)}
             | {name: getattr(confusion, name)() if confusion else no_cut for name in AT_CUT}
             | {"alerts_per_hour": no_cut if cut is None else self._alert_rate(run.score, cut)},
             ppv=tuple(confusion.ppv(p) if confusion else no_cut for p in self.prevalences),
+            moved=None if cut is None else cut_range(cut),
             flagged=None if cut is None else self._flagged(run, cut, confusion),
             attacks=per_attack(
-                ranking, score=score, is_attack=self.is_attack, attack=self.attack, cut=cut
+                ranking, score=score, is_attack=self.is_attack, attack=self.attack, cut=known_cut
             ),
             confusion=confusion,
             within=within,
@@ -180,14 +185,14 @@ class _View:
             resampled=self.draws.figures(ranking, self.is_attack),
         )
 
-    def _flagged(self, run: MethodScores, cut: float, confusion: Confusion | None) -> Flagged:
+    def _flagged(self, run: MethodScores, cut: Cuts, confusion: Confusion | None) -> Flagged:
         """Count the alerts that the threshold's promise is about."""
         promise = run.threshold.promise if run.threshold else None
         if promise is not None and promise.kind == "fpr" and confusion is not None:
             return Flagged(confusion.false_positives, confusion.benign)
         return Flagged(int(np.count_nonzero(run.score > cut)), len(run.score))
 
-    def _alert_rate(self, score: NDArray[np.float64], cut: float) -> Figure:
+    def _alert_rate(self, score: NDArray[np.float64], cut: Cuts) -> Figure:
         # Of all test flows, known or not, excluded or not: an operator gets those alerts too.
         return alerts_per_hour(int(np.count_nonzero(score > cut)), self.seconds)
 

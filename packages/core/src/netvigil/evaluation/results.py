@@ -124,6 +124,7 @@ class MethodResult(Model):
     f1, macro_f1, mcc, ari (adjusted Rand index of alerts against attacks), fpr, alerts_per_hour; of
     a method that makes clusters also their number, `clusters`, and `cluster_ari`, the index of them
     against the same two classes. `seeds` is empty for a method without randomness.
+    Where a cut moves, `cuts` are the first ones and `moved` the lowest and highest of each seed.
     `fit_s` and `score_s` are medians over seeds.
     """
 
@@ -135,6 +136,7 @@ class MethodResult(Model):
     attacks: tuple[AttackResult, ...]
     threshold: ThresholdUse | None
     cuts: tuple[float | None, ...]
+    moved: tuple[tuple[float, float] | None, ...] = ()
     confusions: tuple[ConfusionResult | None, ...]
     ppv: tuple[PpvAt, ...]
     oracle: OracleResult

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from netvigil.baselines import pair_keys
 from netvigil.contracts import FlowTable
+from netvigil.cuts import Cuts, at, cut_range
 from netvigil.evidence import details
 from netvigil.evidence.bins import Bins, cut
 from netvigil.evidence.curves import TestTruth, curves, histogram
@@ -39,19 +40,19 @@ def collect(prepared: Prepared, results: Sequence[SeedResults], pipeline: Pipeli
     """
     runs = [(result, run) for result in results for run in result.runs]
     own = next(run for _, run in runs if run.kind == "method")
-    part = _Part(prepared, "test", own.test)
-    early = _Part(prepared, "calibrate", own.calibrate)
+    part = _Part(prepared, "test", own.test, own.test_cuts)
+    early = _Part(prepared, "calibrate", own.calibrate, own.cut)
     seed = prepared.experiment.run.seeds[0]
     rows = draw(part.truth, seed=seed)
     top = np.sort(np.argsort(-own.test, kind="stable")[: details.ALERTS])
-    top = top[own.test[top] > own.cut]
+    top = top[part.alert[top]]
     both = np.union1d(rows, top)
     encoded = details.encode(pipeline, prepared.windows["test"], both)
     usual_terms = details.encode(
         pipeline, prepared.windows["calibrate"] if encoded.terms else (), np.empty(0, np.int64)
     )
-    drawn = _traffic(part, own.cut)
-    alerts, compared = _alerts(part, pipeline, top, own, encoded, usual_terms.means, both)
+    drawn = _traffic(part)
+    alerts, compared = _alerts(part, pipeline, top, encoded, usual_terms.means, both)
     test = prepared.windows["test"].whole
     gap = int(_EVENT_GAP_S * 1e6) if part.clock else _EVENT_GAP_ROWS
     raw = pipeline.assembly.encoder.name == "raw"
@@ -62,7 +63,7 @@ def collect(prepared: Prepared, results: Sequence[SeedResults], pipeline: Pipeli
             ((r.method, s.seed if r.seeded else None, r.test) for s, r in runs), part.truth
         ),
         histogram=histogram(own.test, part.truth),
-        timeline=timeline({p.name: (p.bins, p.score, p.truth) for p in (early, part)}, cut=own.cut),
+        timeline=timeline({p.name: (p.bins, p.score, p.truth, p.cut) for p in (early, part)}),
         events=events(part.when, part.last, part.truth, gap=gap),
         edges=drawn.edges,
         alerts=alerts,
@@ -72,7 +73,7 @@ def collect(prepared: Prepared, results: Sequence[SeedResults], pipeline: Pipeli
             np.asarray(test.flow_id),
             own.test,
             part.truth,
-            cut=own.cut,
+            cut=part.cut,
             features=np.asarray(test.flow_x[rows]),
             embedding=None if embedding is None else embedding[np.searchsorted(both, rows)],
         ),
@@ -80,13 +81,16 @@ def collect(prepared: Prepared, results: Sequence[SeedResults], pipeline: Pipeli
 
 
 class _Part:
-    """One part of the split with its scores, in the order of its flows."""
+    """One part of the split with its scores and cuts, in the order of its flows."""
 
-    def __init__(self, prepared: Prepared, name: str, score: NDArray[np.float64]) -> None:
+    def __init__(
+        self, prepared: Prepared, name: str, score: NDArray[np.float64], cuts: Cuts
+    ) -> None:
         inside = prepared.split.role == ROLES[name]
         start = prepared.split.start_us
         windows = prepared.windows[name].whole
-        self.name, self.score, self.prepared = name, score, prepared
+        self.name, self.score, self.cut, self.prepared = name, score, cuts, prepared
+        self.alert = score > cuts
         self.inside, self.clock = inside, start is not None
         self.when = np.flatnonzero(inside) if start is None else start[inside]
         truth = prepared.truth
@@ -109,13 +113,13 @@ class _Part:
             yield flows
 
 
-def _traffic(part: _Part, cut_at: float) -> Traffic:
+def _traffic(part: _Part) -> Traffic:
     if part.prepared.counts.absent:
         return nothing()
     facts = FlowFacts(
         bin=part.bins.of_flow,
         score=part.score,
-        alert=part.score > cut_at,
+        alert=part.alert,
         attack=part.truth.words(),
         is_attack=part.truth.state == ATTACK,
     )
@@ -126,7 +130,6 @@ def _alerts(
     part: _Part,
     pipeline: Pipeline,
     rows: NDArray[np.int64],
-    own: MethodRun,
     encoded: details.Encoded,
     means: Mapping[str, float],
     both: NDArray[np.int64],
@@ -142,7 +145,7 @@ def _alerts(
     chosen = FlowTable.trusted(pa.concat_tables(flows), part.prepared.store.info)
     x = np.asarray(part.prepared.windows["test"].whole.flow_x[rows])
     score = part.score[rows]
-    made = alerts_of(pipeline, chosen, score, x, "", cut=own.cut).table
+    made = alerts_of(pipeline, chosen, score, x, "", cut=at(part.cut, rows)).table
     train = (
         batch
         for _, batch in part.prepared.store.select(
@@ -185,14 +188,15 @@ def _facts(
         method=own.method,
         seed=seed,
         cut=own.cut,
+        moved=cut_range(part.cut),
         clock=part.clock,
         labelled=part.truth.labelled,
         addresses=not part.prepared.counts.absent,
         bins=part.bins.words,
         test_flows=len(part.score),
-        alerts=int((part.score > own.cut).sum()),
+        alerts=int(part.alert.sum()),
         calibrate_flows=len(early.score),
-        above_on_calibration=float((early.score > own.cut).mean()),
+        above_on_calibration=float(early.alert.mean()),
         bins_total=len(np.unique(part.bins.of_flow)),
         bins_drawn=drawn.bins_drawn,
         pairs_left_out=drawn.pairs_left_out,
