@@ -81,7 +81,7 @@ def explain(
         sha256=sha256,
         bundle=made,
         method=f"{pipeline.assembly.encoder.row} + {pipeline.assembly.scorer.row}",
-        cut=scored.cut,
+        cut=scored.first_cut,
         seed=pipeline.seed,
         train_flows=pipeline.counts.flows_,
         explainers=tuple(map(_use, used)),
@@ -157,6 +157,7 @@ def _explain(
     recorded = dict(
         zip(scored.flow_id[chosen].tolist(), scored.score[chosen].tolist(), strict=True)
     )
+    raised = scored.flow_id[scored.score > scored.cut]
     with phases.phase("explain", len(chosen)) as advance:
         for flows, window, rows in _windows(pipeline, store, scored, np.array(list(recorded))):
             score = scorer.remember(window)[rows]
@@ -168,7 +169,8 @@ def _explain(
                 last = each is explainers[-1][0]
                 watched = replace(scoring, advance=advance) if last else scoring
                 found.append((_part(each), made.explain(watched, window, rows)))
-            for flow in tell(pipeline, flows, window, rows, score, found, cut=scored.cut):
+            alert = np.isin(here, raised)
+            for flow in tell(pipeline, flows, window, rows, score, found, alert=alert):
                 told[flow.flow_id] = flow
     return tuple(told[i] for i in recorded), [chosen for chosen, _ in explainers]
 

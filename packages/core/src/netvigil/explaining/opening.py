@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from netvigil.bundle import MANIFEST
+from netvigil.cuts import Cuts
 from netvigil.errors import ConfigError, RunError, SourceError
 from netvigil.evaluation import Receipt
 from netvigil.outputs import read_scores
@@ -29,7 +30,12 @@ class Scored:
 
     flow_id: NDArray[np.int64]
     score: NDArray[np.float64]
-    cut: float
+    cut: Cuts
+
+    @property
+    def first_cut(self) -> float:
+        """The cut, or the first one where it moves."""
+        return float(np.ravel(self.cut)[0]) if np.size(self.cut) else float("inf")
 
 
 def open_run(run: Path) -> tuple[Path, Receipt | None]:

@@ -28,13 +28,13 @@ def tell(
     score: NDArray[np.float64],
     explained: Sequence[tuple[parts.Explainer, Sequence[Explanation]]],
     *,
-    cut: float,
+    alert: NDArray[np.bool_],
 ) -> list[ExplainedFlow]:
     """Put what explainers found about some flows of a window into words.
 
     Shapes:
         flows: those of the window, in its order; rows: int64 [explained]; score: float64
-            [explained]
+            [explained]; alert: bool [explained], whether the score lies above the flow's cut
         explained: explainer -> [explained]
     """
     chosen = flows.take(rows)
@@ -54,7 +54,8 @@ def tell(
             )
             for part, each in explained
         ]
-        found.append(_flow(row, float(score[place]), reasons[place], told, flows, cut=cut))
+        raised = bool(alert[place])
+        found.append(_flow(row, float(score[place]), reasons[place], told, flows, alert=raised))
     return found
 
 
@@ -65,7 +66,7 @@ def _flow(
     told: list[Told],
     flows: FlowTable,
     *,
-    cut: float,
+    alert: bool,
 ) -> ExplainedFlow:
     clock = flows.info.time_basis == "clock"
     return ExplainedFlow(
@@ -80,7 +81,7 @@ def _flow(
         packets=_both_ways(row, "packets"),
         bytes=_both_ways(row, "bytes"),
         score=score,
-        alert=score > cut,
+        alert=alert,
         reasons=tuple(reasons),
         told=tuple(told),
     )
