@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvigil import parts
+from netvigil.classes import verdicts
 from netvigil.contracts import Contribution, Explanation, FlowFeatures, FlowTable, WindowGraphs
 from netvigil.explaining import words
 from netvigil.explaining.results import Check, ExplainedFlow, FeaturePart, FlowsPart, Told
 from netvigil.features import extract
 from netvigil.outputs import alerts_of, errors_at
-from netvigil.pipeline import Pipeline
+from netvigil.pipeline import Pipeline, encode_checked
 
 IDS = 20  # flow ids listed of a group of flows
 OTHERS = "all other features"
@@ -142,6 +143,10 @@ def _reasons(
     score: NDArray[np.float64],
 ) -> list[list[str]]:
     """Return the reasons that alerts of these flows state, above the cut or not."""
+    verdict = None
+    if pipeline.assembly.classifier is not None:
+        encoded = encode_checked(pipeline.encoder, pipeline.assembly.encoder.name, window)
+        verdict = verdicts(encoded)[rows]
     alerts = alerts_of(
         pipeline,
         chosen,
@@ -149,6 +154,7 @@ def _reasons(
         window.flow_x[rows],
         "",
         cut=-np.inf,
+        verdict=verdict,
         errors=errors_at(pipeline, window, rows),
     )
     return cast("list[list[str]]", alerts.table["reasons"].to_pylist())
