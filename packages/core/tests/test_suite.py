@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from netvigil import builtins, runner
+from netvigil import builtins, learn, runner
 from netvigil.cli import main
 from netvigil.comparison import compare, find_runs, to_html, to_rows
 from netvigil.errors import ConfigError, RunError, UnknownPartError
@@ -280,9 +280,9 @@ class TestRunning:
             run(write(), out, only=["data=one"])
         assert (out / "one/median.partial/identity.json").exists()
         monkeypatch.setattr(runner, "judge", real)
-        seed = runner.run_seed
+        seed = learn.run_seed
         monkeypatch.setattr(
-            runner, "run_seed", lambda *args, **named: asked.append(1) or seed(*args, **named)
+            learn, "run_seed", lambda *args, **named: asked.append(1) or seed(*args, **named)
         )
         outcomes = run(write(), out, only=["data=one"], resume=True)
         assert set(states(outcomes).values()) == {"finished"}

@@ -94,7 +94,7 @@ class TestMarkdown:
     def test_every_row_has_every_cell(self):
         lines = to_markdown(headline()).splitlines()
         widths = {line.count(" | ") for line in lines if line.startswith("|")}
-        assert widths == {11}
+        assert widths == {12}
         assert "AUPRC (base 0.100)" in lines[0]
         assert lines[2].startswith("| **hbos** |")
         assert lines[3].startswith("| *pair-rarity* |")
@@ -102,7 +102,7 @@ class TestMarkdown:
     def test_hostile_names_make_no_markup(self):
         shown = to_markdown(headline(method=EVIL))
         row = shown.splitlines()[2]
-        assert row.count("|") == 13
+        assert row.count("|") == 14
         for markup in ("<", "[", "\x1b", "\u202e"):
             assert markup not in row
 

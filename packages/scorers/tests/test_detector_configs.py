@@ -7,20 +7,24 @@ import pytest
 from pydantic import ValidationError
 
 from netvigil_scorers import detector_configs as configs
+from netvigil_scorers import sklearn_configs
 from netvigil_scorers.pyod_adapter import DETECTORS
 
 # Where ours differ, the reason stands beside the default.
-OURS = {("pca", "n_components")}
-# PyOD has no say in these.
-NOT_PYOD = {"fit_rows", "shared_rows", "ridge"}
+OURS = {("pca", "n_components"), ("dbscan", "eps"), ("nystroem-ocsvm", "average")}
+# The class that is fitted has no say in these.
+OURS_ALONE = {"fit_rows", "shared_rows", "ridge", "by", "passes"}
+# The kernel's two settings are named as in the class that makes the features.
+OF_NYSTROEM = {"gamma", "n_components"}
 
 
 @pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.name)
-def test_names_and_defaults_are_those_of_pyod(detector):
+def test_names_and_defaults_are_those_of_the_class_that_is_fitted(detector):
     module, _, kind = detector.source.partition(":")
     theirs = inspect.signature(getattr(import_module(module), kind)).parameters
+    ours = OURS_ALONE | (OF_NYSTROEM if detector.name == "nystroem-ocsvm" else set())
     for name, field in detector.config.model_fields.items():
-        if name in NOT_PYOD:
+        if name in ours:
             continue
         assert name in theirs
         if (detector.name, name) not in OURS:
@@ -38,6 +42,21 @@ def test_settings_bend_to_few_flows():
     assert configs.LofConfig().settings(10)["n_neighbors"] == 9
     assert configs.KnnConfig().settings(1)["n_neighbors"] == 1
     assert configs.IForestConfig(max_samples=500).settings(90)["max_samples"] == 90
+
+
+def test_clusters_are_no_larger_than_what_there_is():
+    few = sklearn_configs.HdbscanConfig().settings(3)
+    assert (few["min_cluster_size"], few["min_samples"]) == (3, 3)
+    assert sklearn_configs.HdbscanConfig(min_samples=2).settings(9)["min_samples"] == 2
+    assert sklearn_configs.HdbscanConfig().settings(1)["min_cluster_size"] == 2
+    assert sklearn_configs.DbscanConfig().settings(3)["min_samples"] == 3
+    assert "eps" not in sklearn_configs.DbscanConfig().settings(9)
+    assert sklearn_configs.DbscanConfig(eps=0.5).settings(9)["eps"] == 0.5
+
+
+def test_settings_survive_a_bundle_as_json():
+    config = sklearn_configs.DbscanConfig()
+    assert type(config).model_validate(config.model_dump(mode="json")) == config
 
 
 def test_a_whole_number_of_components_stays_whole():
@@ -65,6 +84,11 @@ def test_shared_encodings_have_a_cap_of_their_own():
         (configs.PcaConfig, {"contamination": 0.1}),
         (configs.OcsvmConfig, {"nu": 0}),
         (configs.IForestConfig, {"fit_rows": 0}),
+        (sklearn_configs.DbscanConfig, {"eps": 0}),
+        (sklearn_configs.DbscanConfig, {"eps": "large"}),
+        (sklearn_configs.DbscanConfig, {"by": "size"}),
+        (sklearn_configs.HdbscanConfig, {"min_cluster_size": 1}),
+        (sklearn_configs.NystroemOcsvmConfig, {"passes": 0}),
     ],
 )
 def test_wrong_settings_are_refused(config, given):

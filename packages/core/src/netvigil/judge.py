@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import tomli_w
 from numpy.typing import NDArray
 
-from netvigil import __version__, parts
+from netvigil import __version__, parts, protocols
 from netvigil.baselines import pair_keys
 from netvigil.contracts import LabelTable
 from netvigil.evaluation import (
+    ClassShares,
     DataUse,
     Evaluation,
     FeatureUse,
@@ -20,15 +21,19 @@ from netvigil.evaluation import (
     MethodScores,
     PartUse,
     Phase,
+    PromiseUse,
+    Realised,
     Receipt,
     SplitUse,
     ThresholdUse,
     evaluate,
+    realised,
 )
 from netvigil.evaluation.judge import RARE
 from netvigil.overlays import READS_LABELS, parity_notes, supervised
 from netvigil.phases import Phases
 from netvigil.prepare import Prepared
+from netvigil.protocols import Told
 from netvigil.runfolder import RunFolder
 from netvigil.seeds import MethodRun, SeedResults
 from netvigil.splits import REPEATED, ROLES, SHUFFLED, TEST, UNUSED
@@ -36,33 +41,24 @@ from netvigil.truth import ATTACK, UNKNOWN
 
 
 def judge(
-    prepared: Prepared, results: list[SeedResults], phases: Phases, *, sha256: str
+    prepared: Prepared, results: list[SeedResults], phases: Phases, *, sha256: Sequence[str]
 ) -> Receipt:
-    """Judge every method and baseline on the test part; without labels a receipt has no figures."""
+    """Judge every method and baseline on the test part; without labels a receipt has no figures.
+
+    `sha256` are the digests of the sources, in their order.
+    """
     evaluation = _evaluate(prepared, results) if prepared.truth.state.any() else None
     own = next(run for result in results for run in result.runs if run.kind == "method")
-    experiment = prepared.experiment
-    report = prepared.store.report
+    experiment, assembly = prepared.experiment, prepared.assembly
     return Receipt.of(
-        data=[
-            DataUse(
-                source=experiment.flows.source.name,
-                sha256=sha256,
-                flows=len(prepared.store),
-                rows_repaired=report.repaired,
-                rows_rejected=report.rejected,
-                format=prepared.store.info.format,
-                time_basis=prepared.store.info.time_basis,
-                bytes_layer=prepared.store.info.bytes_layer,
-                direction=prepared.store.info.direction,
-            )
-        ],
+        data=_data_use(prepared, sha256),
         split=_split_use(prepared),
         features=_feature_use(prepared),
         labels=LabelUse(
             train_filter=experiment.train.uses_labels,
+            model=assembly.classifier is not None,
             split=experiment.split.protocol == READS_LABELS,
-            transforms=bool(supervised(t.part for t in prepared.assembly.transforms)),
+            transforms=bool(supervised(t.part for t in assembly.transforms)),
             calibration=experiment.train.benign_calibration,
             tuning=experiment.tuned is not None and experiment.tuned.uses_labels,
             threshold=_supervised(prepared),
@@ -72,6 +68,7 @@ def judge(
         train_attack_share=_share(prepared, prepared.trained.keep),
         detector_attack_share=_share(prepared, prepared.trained.keep),
         absent_baselines=_absent(prepared),
+        realised=_realised(prepared, results, evaluation),
         evaluation=evaluation,
         phases=[
             Phase(name=name, seconds=seconds, flows=phases.flows[name] or None)
@@ -83,10 +80,30 @@ def judge(
         accelerator=next((r.accelerator for r in results if r.accelerator), None),
         parity=parity_notes(
             experiment,
-            prepared.assembly.encoder.part,
-            [t.part for t in prepared.assembly.transforms],
+            (assembly.classifier or assembly.encoder).part,
+            [t.part for t in assembly.transforms],
         ),
     )
+
+
+def _data_use(prepared: Prepared, sha256: Sequence[str]) -> list[DataUse]:
+    info, several = prepared.store.info, len(prepared.sources) > 1
+    parts_of = ("train and calibrate", "test") if several else ("",)
+    return [
+        DataUse(
+            source=own.source.name,
+            part=part,
+            sha256=digest,
+            flows=own.flows,
+            rows_repaired=own.report.repaired,
+            rows_rejected=own.report.rejected,
+            format=info.format,
+            time_basis=info.time_basis,
+            bytes_layer=info.bytes_layer,
+            direction=info.direction,
+        )
+        for own, digest, part in zip(prepared.sources, sha256, parts_of, strict=True)
+    ]
 
 
 def _absent(prepared: Prepared) -> dict[str, str]:
@@ -143,8 +160,12 @@ def _scores(prepared: Prepared, results: list[SeedResults]) -> Iterator[MethodSc
                 seed=result.seed if run.seeded else None,
                 kind="baseline" if run.kind == "baseline" else "method",
                 threshold=_threshold_use(prepared, run),
+                clusters=run.clusters,
                 fit_s=run.fit_s,
                 score_s=run.score_s,
+                classes=None
+                if run.share is None
+                else ClassShares(run.classes, run.share, binary=run.binary),
             )
 
 
@@ -153,7 +174,32 @@ def _threshold_use(prepared: Prepared, run: MethodRun) -> ThresholdUse:
         mode="validation-labels" if _supervised(prepared) else "label-free",
         rule=prepared.assembly.threshold.name,
         provenance=run.provenance,
+        promise=_promise(prepared),
     )
+
+
+def _promise(prepared: Prepared) -> PromiseUse | None:
+    threshold = prepared.assembly.threshold.make()
+    promise = threshold.promise() if isinstance(threshold, protocols.Promising) else None
+    return PromiseUse(**vars(promise)) if promise else None
+
+
+def _realised(
+    prepared: Prepared, results: list[SeedResults], evaluation: Evaluation | None
+) -> Realised | None:
+    """Return what came of the own method's promise; without labels as far as that goes."""
+    runs = [run for result in results for run in result.runs if run.kind == "method"]
+    if evaluation is not None:
+        methods = evaluation.headline.methods
+        return next(each.realised for each in methods if each.method == runs[0].method)
+    promise = _promise(prepared)
+    if promise is None or promise.kind == "fpr":
+        return realised(promise, [0], flows=0, seconds=None)
+    start = prepared.split.start_us
+    inside = prepared.split.role == TEST
+    seconds = None if start is None else float(np.ptp(start[inside])) / 1e6
+    flagged = [int((run.test > run.cut).sum()) for run in runs if run.cut is not None]
+    return realised(promise, flagged, flows=len(runs[0].test), seconds=seconds)
 
 
 def _supervised(prepared: Prepared) -> bool:
@@ -193,6 +239,7 @@ def _split_use(prepared: Prepared) -> SplitUse:
     return SplitUse(
         protocol=described["protocol"],
         shuffled=described["protocol"] in SHUFFLED,
+        test_source=len(prepared.sources) > 1,
         purge_s=described.get("purge_s"),
         repeats=prepared.split.repeats,
         repeats_across=prepared.split.repeats_across,
@@ -208,22 +255,26 @@ def _feature_use(prepared: Prepared) -> FeatureUse:
         categories=contract.categories,
         sha256=contract.digest(),
         transforms=tuple(t.name for t in prepared.assembly.transforms),
+        learnt=tuple(
+            f"{chosen.name} {made.told()}"
+            for chosen, made in zip(prepared.assembly.transforms, prepared.transforms, strict=True)
+            if isinstance(made, Told)
+        ),
         denied=dict(contract.denied),
         allowed_shortcuts=contract.allowed_shortcuts,
     )
 
 
 def plain(prepared: Prepared) -> dict[str, object]:
-    """Return the resolved experiment as JSON: all parts' settings, and the source by name only."""
+    """Return the resolved experiment as JSON: all parts' settings, and the sources by name only."""
     values = prepared.experiment.model_dump(mode="json", exclude_none=True)
-    values["flows"]["source"] = prepared.experiment.flows.source.name
+    values["flows"] |= prepared.experiment.flows.names()
     values["flows"]["reader"] = prepared.reading.reader.name
     assembly = prepared.assembly
-    for section, chosen in (
-        ("graph", assembly.builder),
-        ("encoder", assembly.encoder),
-        ("scorer", assembly.scorer),
-        ("threshold", assembly.threshold),
-    ):
+    method = {"encoder": assembly.encoder, "scorer": assembly.scorer}
+    if assembly.classifier is not None:
+        method = {"classifier": assembly.classifier}
+    sections = {"graph": assembly.builder, **method, "threshold": assembly.threshold}
+    for section, chosen in sections.items():
         values[section]["options"] = chosen.config.model_dump(mode="json", exclude_none=True)
     return values

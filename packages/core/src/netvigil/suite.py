@@ -408,9 +408,9 @@ def _noted(suite: Suite, before: Mapping[str, Begun], combination: Combination) 
 
 
 def _identity(combination: Combination) -> dict[str, Any]:
-    """Return the experiment as JSON; the source by name only, as run folders travel."""
+    """Return the experiment as JSON; the sources by name only, as run folders travel."""
     values = combination.experiment.model_dump(mode="json", exclude_none=True)
-    values["flows"]["source"] = combination.experiment.flows.source.name
+    values["flows"] |= combination.experiment.flows.names()
     plain: dict[str, Any] = json.loads(json.dumps(values))
     return plain
 

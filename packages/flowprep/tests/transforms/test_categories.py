@@ -84,3 +84,17 @@ def test_many_distinct_values_do_not_grow_the_state_without_bound():
     fitted = Categories(CategoriesConfig()).fit(_features(texts), seed=0)
     assert len(fitted.get_state().values["tables"]["c_proto"]["values"]) == 4096
     assert fitted.transform(_features(["often"])).x[0, 1] == 1
+
+
+def test_a_feature_called_like_a_one_hot_column_is_refused():
+    column = pa.array(["tcp", "udp"], pa.string()).dictionary_encode()
+    x = np.zeros((2, 1), np.float32)
+    posing = FlowFeatures(x, ("c_proto='tcp'",), {"c_proto": column})
+    with pytest.raises(
+        ContractError, match="already called what a category would become"
+    ) as caught:
+        Categories(CategoriesConfig()).fit(posing, seed=0)
+    assert "c_proto='tcp'" in str(caught.value)
+    # One that only looks like it is fine: text from traffic stands quoted.
+    near = FlowFeatures(x, ("c_proto=tcp",), {"c_proto": column})
+    assert len(Categories(CategoriesConfig()).fit(near, seed=0).transform(near).names) == 5

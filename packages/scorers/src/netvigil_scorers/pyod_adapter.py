@@ -1,9 +1,10 @@
-"""PyOD's detectors as netvigil scorers: one table, one adapter, every convention translated here.
+"""PyOD's and scikit-learn's detectors as netvigil scorers: one table, one adapter.
 
-PyOD is asked only to fit. What it learnt is read out as a formula (`netvigil_scorers.formulas`),
-which scores blocks of one fixed shape. So no `contamination` or `threshold_` ever cuts anything, a
-flow's score never depends on its companions, and a bundle holds arrays instead of detectors. To add
-a detector, write its config and one line of `DETECTORS`; with `formulas.Held` it is kept whole.
+Every convention is translated here. The libraries are asked only to fit; what they learnt is read
+out as a formula (`netvigil_scorers.formulas`), which scores blocks of one fixed shape. So no
+`contamination` or `threshold_` ever cuts anything, a flow's score never depends on its companions
+(unless the detector is `transductive`), and a bundle holds arrays instead of detectors. To add a
+detector, write its config and one line of `DETECTORS`; with `formulas.Held` it is kept whole.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,20 +25,22 @@ from netvigil.contracts import EncodedFlows, ScoreTable
 from netvigil.errors import ContractError, NotFittedError
 from netvigil.protocols import State
 from netvigil_scorers import detector_configs as configs
-from netvigil_scorers import formulas
-from netvigil_scorers.formulas.formula import Formula, from_state, score_in_blocks, to_state
+from netvigil_scorers import formulas, sklearn_configs
+from netvigil_scorers.formulas.formula import Formula, from_state, in_blocks, to_state
 
+T = TypeVar("T", bound=np.generic)
 log = logging.getLogger("netvigil.scorers")
 LEAST_FLOWS = 2  # one flow has neither spread nor neighbours
 
 
 @dataclass(frozen=True)
 class Detector:
-    """One line of the table: where PyOD keeps the detector, and how its result is read.
+    """One line of the table: where the detector's class is, and how its result is read.
 
     `trusted_types` is what skops may find in the formula's estimators, where it has any. A detector
     that draws no random numbers is not `seeded`: every seed gives it the same model, and the same
-    sample of flows where `fit_rows` calls for one.
+    sample of flows where `fit_rows` calls for one. A `transductive` one ranks a batch as a whole.
+    `fits_on` is what it is handed to learn from; float32 spares a copy of all flows.
     """
 
     name: str
@@ -46,6 +49,8 @@ class Detector:
     formula: type[Formula] = formulas.Held
     trusted_types: tuple[str, ...] = ()
     seeded: bool = True
+    transductive: bool = False
+    fits_on: type[np.floating[Any]] = np.float64
 
 
 TREES = ("sklearn.tree._tree.Tree",)
@@ -64,11 +69,54 @@ DETECTORS = (
     ),
     Detector("mcd", "pyod.models.mcd:MCD", configs.McdConfig, formulas.Mahalanobis),
     Detector("gmm", "pyod.models.gmm:GMM", configs.GmmConfig, formulas.Mixture),
+    Detector(
+        "dbscan",
+        "sklearn.cluster:DBSCAN",
+        sklearn_configs.DbscanConfig,
+        formulas.Dbscan,
+        seeded=False,
+    ),
+    Detector(
+        "hdbscan",
+        "sklearn.cluster:HDBSCAN",
+        sklearn_configs.HdbscanConfig,
+        formulas.Hdbscan,
+        seeded=False,
+    ),
+    Detector(
+        "elliptic-envelope",
+        "sklearn.covariance:EllipticEnvelope",
+        sklearn_configs.EllipticEnvelopeConfig,
+        formulas.Envelope,
+    ),
+    Detector(
+        "nystroem-ocsvm",
+        "sklearn.linear_model:SGDOneClassSVM",
+        sklearn_configs.NystroemOcsvmConfig,
+        formulas.Nystroem,
+        fits_on=np.float32,
+    ),
+    Detector(
+        "ecod",
+        "pyod.models.ecod:ECOD",
+        sklearn_configs.EcodConfig,
+        formulas.Ecod,
+        seeded=False,
+        transductive=True,
+    ),
+    Detector(
+        "copod",
+        "pyod.models.copod:COPOD",
+        sklearn_configs.CopodConfig,
+        formulas.Copod,
+        seeded=False,
+        transductive=True,
+    ),
 )
 
 
 class PyodScorer:
-    """A PyOD detector behind netvigil's `Scorer` protocol.
+    """A detector of the table behind netvigil's `Scorer` protocol.
 
     Where flows share encodings (`encoded.row`), each encoding is scored once; the scores are those
     of the encoding written out, bit for bit.
@@ -119,22 +167,29 @@ class PyodScorer:
         return self
 
     def score(self, encoded: EncodedFlows) -> ScoreTable:
-        """Score each flow by itself, the same bits in any company."""
+        """Score each flow by itself, the same bits in any company, unless it is transductive."""
         formula = self._fitted()
+        score = self._measured(encoded, formula.score, np.float64)
+        return ScoreTable(flow_id=encoded.flow_id, score=score, window_start=encoded.window_start)
+
+    def _measured(
+        self,
+        encoded: EncodedFlows,
+        measure: Callable[[NDArray[np.float32]], NDArray[Any]],
+        kind: type[T],
+    ) -> NDArray[T]:
+        """Measure each flow, or each encoding that flows share."""
         rows = self._embedding(encoded)
         if rows.shape[1] != self.dim_:
             name = self.detector.name
             msg = f"Scorer '{name}' was fitted on {self.dim_} features, not {rows.shape[1]}."
             raise ContractError(msg, do="Encode with the pipeline it was fitted with.")
         row = encoded.row
-        if row is not None and len(rows) > len(row):
-            rows, row = rows[row], None  # a few flows out of many: most encodings are nobody's
-        score = score_in_blocks(formula, rows)
-        return ScoreTable(
-            flow_id=encoded.flow_id,
-            score=score if row is None else score[row],
-            window_start=encoded.window_start,
-        )
+        if row is not None and (self.detector.transductive or len(rows) > len(row)):
+            # Companions count as often as they occur; or of few flows, most encodings are nobody's.
+            rows, row = rows[row], None
+        measured = in_blocks(self._fitted(), rows, measure, kind)
+        return measured if row is None else measured[row]
 
     def get_state(self) -> State:
         """Return the formula: arrays and plain values, and for a few detectors an estimator."""
@@ -171,8 +226,8 @@ class PyodScorer:
 
     def _sample(
         self, rows: NDArray[np.float32], row: NDArray[np.int64] | None, seed: int
-    ) -> NDArray[np.float64]:
-        """Write out the flows to fit on, float64 [sample, dim]."""
+    ) -> NDArray[Any]:
+        """Write out the flows to fit on, [sample, dim]."""
         flows = len(rows) if row is None else len(row)
         if flows < LEAST_FLOWS:
             msg = f"Scorer '{self.detector.name}' cannot be fitted on {flows} flows."
@@ -185,7 +240,7 @@ class PyodScorer:
             rows = rows[chosen if row is None else row[chosen]]
         elif row is not None:
             rows = rows[row]
-        return rows.astype(np.float64)
+        return rows.astype(self.detector.fits_on, copy=False)
 
     def _make(self, rows: int, seed: int) -> Any:
         module, _, name = self.detector.source.partition(":")
@@ -194,6 +249,21 @@ class PyodScorer:
         if "random_state" in inspect.signature(kind).parameters:
             settings["random_state"] = seed % 2**32  # the seeds scikit-learn takes
         return kind(**settings)
+
+
+class ClusterScorer(PyodScorer):
+    """A detector whose formula is made of clusters; implements `netvigil.protocols.Clustering`."""
+
+    def clusters(self, encoded: EncodedFlows) -> NDArray[np.int64]:
+        """Return each flow's cluster, int64 [flows], -1 where it is in none."""
+        formula = self._fitted()
+        assert isinstance(formula, formulas.Clusters)
+        return self._measured(encoded, formula.assign, np.int64)
+
+
+def scorer_of(detector: Detector) -> type[PyodScorer]:
+    """Return the class of scorers for this line of the table."""
+    return ClusterScorer if issubclass(detector.formula, formulas.Clusters) else PyodScorer
 
 
 @contextmanager

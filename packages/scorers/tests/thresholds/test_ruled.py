@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netvigil.errors import BundleError, ContractError, NotFittedError
-from netvigil.protocols import Calibration, State
+from netvigil.protocols import Calibration, Promise, Promising, State
 from netvigil_scorers.plugin import netvigil_thresholds
 from netvigil_scorers.thresholds.ruled import cut_above_which, share_of
 
@@ -107,6 +107,24 @@ def test_inputs_stay_unchanged(name):
     before = scores.copy()
     make(name).fit(calibration(scores), seed=0)
     assert np.array_equal(scores, before)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("quantile", {"keep": 0.02}, Promise("share", 0.02)),
+        ("target-fpr", {"fpr": 0.03}, Promise("fpr", 0.03)),
+        ("alerts-per-day", {"alerts": 12}, Promise("alerts-per-day", 12.0)),
+        ("evt", {"risk": 1e-4}, Promise("fpr", 1e-4)),
+        ("mad", {}, None),
+        ("fixed", {}, None),
+        ("best-f1", {}, None),
+    ],
+)
+def test_what_a_rule_promises_stands_in_its_settings(name, given, expected):
+    threshold = make(name, **given)
+    assert isinstance(threshold, Promising)
+    assert threshold.promise() == expected
 
 
 def test_a_cut_may_be_set_by_hand():

@@ -3,11 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 from netvigil import hookimpl, parts
+from netvigil_tabular.classifiers.adapter import TabularClassifier, TrainedClassifier
+from netvigil_tabular.classifiers.table import CLASSIFIERS
+from netvigil_tabular.features import choices, configs
+from netvigil_tabular.features.pca import PcaFeatures
+from netvigil_tabular.features.selection import Choose, LabelledSelection, Selection
 
 
 @hookimpl
 def netvigil_encoders() -> Iterator[parts.Encoder]:
     """Autoencoders on flow features."""
     yield from ()
+
+
+@hookimpl
+def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
+    """Feature selection; those by labels are for classifiers."""
+    for name, config, choose, supervised in (
+        ("forest-importance", configs.ForestImportanceConfig, choices.by_forest, True),
+        ("recursive-elimination", configs.EliminationConfig, choices.by_elimination, True),
+        ("mutual-information", configs.MutualInformationConfig, choices.by_information, True),
+        ("correlation-filter", configs.CorrelationFilterConfig, choices.by_correlation, False),
+    ):
+        yield parts.FlowTransform(
+            name=name,
+            summary=config.summary,
+            config=config,
+            make=partial(_selection, name, choose, supervised=supervised),
+            supervised=supervised,
+        )
+    yield parts.FlowTransform(
+        name="pca-features",
+        summary=configs.PcaFeaturesConfig.summary,
+        config=configs.PcaFeaturesConfig,
+        make=PcaFeatures,
+    )
+
+
+def _selection(name: str, choose: Choose, config: Any, *, supervised: bool) -> Selection:
+    return (LabelledSelection if supervised else Selection)(name, config, choose)
+
+
+@hookimpl
+def netvigil_classifiers() -> Iterator[parts.Classifier]:
+    """Every line of the table of classifiers; they learn from labels."""
+    for kind in CLASSIFIERS:
+        yield parts.Classifier(
+            name=kind.name,
+            summary=kind.config.summary,
+            config=kind.config,
+            make=partial(TrainedClassifier if kind.trained else TabularClassifier, kind),
+            seeded=kind.seeded,
+            trusted_types=kind.trusted_types,
+            presets=kind.presets,
+        )

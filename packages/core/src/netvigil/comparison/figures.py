@@ -8,6 +8,7 @@ from typing import Literal
 
 from netvigil.errors import ConfigError, nearest
 from netvigil.evaluation import MethodResult, Spread
+from netvigil.evaluation.class_table import WHOLE
 from netvigil.evaluation.table import ABSENT, COLUMNS
 
 Better = Literal["high", "low"]
@@ -27,8 +28,9 @@ class Figure:
         if self.key == ORACLE:
             return method.oracle.f1
         if self.key in COLUMNS:
-            find = COLUMNS[self.key][1]
-            return find(method) if self.timed else method.metrics.get(self.key)
+            return COLUMNS[self.key][1](method)
+        if self.key in WHOLE:
+            return method.classes.metrics.get(self.key) if method.classes else None
         return method.metrics.get(self.key)
 
     def mean(self, method: MethodResult) -> float | None:
@@ -44,7 +46,7 @@ class Figure:
 
 ORACLE = "oracle_f1"
 """The best F1 with a cut chosen on the test labels: what that leak is worth beside the plain F1."""
-LOW = {"fpr", "alerts_per_hour", "fit_s", "score_s"}
+LOW = {"fpr", "alerts_per_hour", "realised", "fit_s", "score_s", "log_loss", "brier", "ece"}
 """Figures of which less is better, other things equal."""
 OTHERS = {
     "tpr_at_fpr_0.1%": ("TPR@0.1%", ".3f"),
@@ -59,6 +61,7 @@ FIGURES: Mapping[str, Figure] = {
     for key, (header, form) in {
         **{key: (header, form) for key, (header, _, form) in COLUMNS.items()},
         **OTHERS,
+        **WHOLE,
     }.items()
 }
 LONG = (

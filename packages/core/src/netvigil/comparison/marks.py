@@ -10,7 +10,7 @@ LEGEND = {
     "P": "PARITY with the official pipeline, its leaks included",
     "R": "random split: a model sees flows from after those it is tested on",
     "F": "labels chose which flows were trained on, or the cut set on",
-    "S": "supervised: labels taught the model",
+    "S": "SUPERVISED: labels taught the model",
     "T": "labels chose the settings (tuning)",
     "U": "settings were tuned without labels",
     "C": "labels chose the cut",

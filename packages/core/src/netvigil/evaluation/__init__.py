@@ -6,6 +6,9 @@ Positive class: attack, everywhere. An undefined figure is None and carries its 
 from __future__ import annotations
 
 from netvigil.evaluation.bootstrap import Interval, Resampler, interval, tpr_name
+from netvigil.evaluation.class_table import ClassView, classes_to_markdown
+from netvigil.evaluation.classes import ClassFigures, ClassShares, class_figures
+from netvigil.evaluation.clusters import adjusted_rand
 from netvigil.evaluation.judge import evaluate
 from netvigil.evaluation.metrics import (
     FPR_LIMITS,
@@ -17,6 +20,7 @@ from netvigil.evaluation.metrics import (
     within_pair,
 )
 from netvigil.evaluation.pitfalls import Pitfall, judge_pitfalls
+from netvigil.evaluation.promises import poisson, promise_words, realised, wilson
 from netvigil.evaluation.ranking import (
     BestF1,
     Figure,
@@ -39,10 +43,14 @@ from netvigil.evaluation.receipt import (
     versions,
 )
 from netvigil.evaluation.results import (
+    ClassReport,
+    ClassResult,
     Difference,
     Evaluation,
     Headline,
     MethodResult,
+    PromiseUse,
+    Realised,
     Spread,
     ThresholdUse,
 )
@@ -61,6 +69,11 @@ __all__ = [
     "FPR_LIMITS",
     "AttackFigures",
     "BestF1",
+    "ClassFigures",
+    "ClassReport",
+    "ClassResult",
+    "ClassShares",
+    "ClassView",
     "Confusion",
     "DataUse",
     "Difference",
@@ -76,23 +89,31 @@ __all__ = [
     "PartUse",
     "Phase",
     "Pitfall",
+    "PromiseUse",
     "Ranking",
+    "Realised",
     "Receipt",
     "Resampler",
     "SplitUse",
     "Spread",
     "ThresholdUse",
     "WithinPair",
+    "adjusted_rand",
     "alerts_per_hour",
     "auprc",
     "auroc",
     "best_f1",
+    "class_figures",
+    "classes_to_markdown",
     "evaluate",
     "hardware",
     "interval",
     "judge_pitfalls",
     "per_attack",
+    "poisson",
     "printable",
+    "promise_words",
+    "realised",
     "receipt_lines",
     "to_csv",
     "to_json",
@@ -102,5 +123,6 @@ __all__ = [
     "tpr_at_fpr",
     "tpr_name",
     "versions",
+    "wilson",
     "within_pair",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from netvigil.contracts import AlignedLabels, LabelTable
 from netvigil.errors import ContractError
 from netvigil.evaluation.bootstrap import By, Resampler, tpr_name
+from netvigil.evaluation.classes import ClassFigures, ClassShares, class_figures
+from netvigil.evaluation.clusters import adjusted_rand
 from netvigil.evaluation.metrics import (
     FPR_LIMITS,
     Confusion,
@@ -20,13 +23,28 @@ from netvigil.evaluation.metrics import (
     per_attack,
     within_pair,
 )
-from netvigil.evaluation.ranking import Figure, Ranking, auprc, auroc, best_f1, tpr_at_fpr
+from netvigil.evaluation.ranking import (
+    Figure,
+    Ranking,
+    auprc,
+    auroc,
+    best_f1,
+    one_class,
+    tpr_at_fpr,
+)
 from netvigil.evaluation.results import BootstrapUse, Evaluation, Headline
-from netvigil.evaluation.summary import LEVEL, Judged, MethodScores, differences, method_result
+from netvigil.evaluation.summary import (
+    LEVEL,
+    Flagged,
+    Judged,
+    MethodScores,
+    differences,
+    method_result,
+)
 
 RARE = (1e-3, 1e-5)
 """Prevalences for the PPV where the user states none: a noisy and a quiet network."""
-AT_CUT = ("precision", "recall", "f1", "macro_f1", "mcc", "fpr")
+AT_CUT = ("precision", "recall", "f1", "macro_f1", "mcc", "ari", "fpr")
 
 
 def evaluate(
@@ -87,7 +105,13 @@ def evaluate(
     if excluded:
         views.append(view(truth.known & ~left_out, excluded))
     for run in runs:
-        _require_lengths(len(flow_id), **{f"score of {run.method}": run.score})
+        of_run: dict[str, NDArray[Any] | None] = {
+            f"score of {run.method}": run.score,
+            f"clusters of {run.method}": run.clusters,
+        }
+        if run.classes is not None:
+            of_run[f"classes of {run.method}"] = run.classes.share[:, 0]
+        _require_lengths(len(flow_id), **of_run)
         for each in views:
             each.add(run)
     return Evaluation(
@@ -145,12 +169,14 @@ class _View:
         within = self._within(ranking)
         oracle, why = best_f1(ranking)
         return Judged(
-            run=replace(run, score=np.empty(0)),
+            run=replace(run, score=np.empty(0), clusters=None, classes=None),
             figures=_by_rank(ranking)
+            | self._clusters(run.clusters)
             | {"within_pair_auroc": Figure(within.value, within.reason)}
             | {name: getattr(confusion, name)() if confusion else no_cut for name in AT_CUT}
             | {"alerts_per_hour": no_cut if cut is None else self._alert_rate(run.score, cut)},
             ppv=tuple(confusion.ppv(p) if confusion else no_cut for p in self.prevalences),
+            flagged=None if cut is None else self._flagged(run, cut, confusion),
             attacks=per_attack(
                 ranking, score=score, is_attack=self.is_attack, attack=self.attack, cut=cut
             ),
@@ -159,11 +185,33 @@ class _View:
             oracle=oracle,
             oracle_reason=why,
             resampled=self.draws.figures(ranking, self.is_attack),
+            classes=None if run.classes is None else self._classes(run.classes),
         )
+
+    def _flagged(self, run: MethodScores, cut: float, confusion: Confusion | None) -> Flagged:
+        """Count the alerts that the threshold's promise is about."""
+        promise = run.threshold.promise if run.threshold else None
+        if promise is not None and promise.kind == "fpr" and confusion is not None:
+            return Flagged(confusion.false_positives, confusion.benign)
+        return Flagged(int(np.count_nonzero(run.score > cut)), len(run.score))
+
+    def _classes(self, shares: ClassShares) -> ClassFigures:
+        known = np.ones(len(self.rows), np.bool_)
+        truth = AlignedLabels(known, self.is_attack, self.attack)
+        return class_figures(shares.take(self.rows), truth)
 
     def _alert_rate(self, score: NDArray[np.float64], cut: float) -> Figure:
         # Of all test flows, known or not, excluded or not: an operator gets those alerts too.
         return alerts_per_hour(int(np.count_nonzero(score > cut)), self.seconds)
+
+    def _clusters(self, clusters: NDArray[np.int64] | None) -> dict[str, Figure]:
+        """Count a method's clusters and compare them with attack and benign, if it has any."""
+        if clusters is None:
+            return {}
+        seen = clusters[self.rows]
+        reason = one_class(int(self.is_attack.sum()), int((~self.is_attack).sum()))
+        index = Figure(None, reason) if reason else Figure(adjusted_rand(seen, self.is_attack))
+        return {"clusters": Figure(float(len(np.unique(seen[seen >= 0])))), "cluster_ari": index}
 
     def _within(self, ranking: Ranking) -> WithinPair:
         if self.pair is None:
@@ -187,7 +235,9 @@ class _View:
                 level=LEVEL,
                 seed=draws.seed,
             ),
-            methods=tuple(method_result(runs, self.prevalences) for runs in self.judged.values()),
+            methods=tuple(
+                method_result(runs, self.prevalences, self.seconds) for runs in self.judged.values()
+            ),
             differences=tuple(differences(self.judged, reference)),
         )
 

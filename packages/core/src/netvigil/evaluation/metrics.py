@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from netvigil.evaluation.clusters import rand_of
 from netvigil.evaluation.ranking import Figure, Ranking, one_class
 
 FPR_LIMITS = (0.001, 0.005, 0.01, 0.05)
@@ -95,6 +96,14 @@ class Confusion:
         # Integers of Python: the product of four sums of a million flows overflows 64 bits.
         scale = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
         return Figure((tp * tn - fp * fn) / math.sqrt(scale) if scale else 0.0)
+
+    def ari(self) -> Figure:
+        """Adjusted Rand index of alert and no alert against attack and benign."""
+        if reason := one_class(self.attacks, self.benign):
+            return Figure(None, reason)
+        tp, fp = self.true_positives, self.false_positives
+        fn, tn = self.false_negatives, self.true_negatives
+        return Figure(rand_of([tp, fp, fn, tn], [tp + fp, fn + tn], [tp + fn, fp + tn]))
 
     def ppv(self, prevalence: float) -> Figure:
         """Share of alerts that would be attacks at another prevalence, from this TPR and FPR.

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from netvigil.evaluation.pitfalls import Pitfall, judge_pitfalls
-from netvigil.evaluation.results import Evaluation, Model, ThresholdUse
+from netvigil.evaluation.results import Evaluation, Model, Realised, ThresholdUse
 
 SHOWN = (
     "numpy",
@@ -28,10 +28,14 @@ SHOWN = (
 """Libraries whose version can change a result; netvigil's own packages are always stated."""
 
 
+CLASSIFIER = "classifier: labels of the train part"
+
+
 class DataUse(Model):
-    """One source, as it was read."""
+    """One source, as it was read; `part` says which parts of the split it fills, where not all."""
 
     source: str
+    part: str = ""
     sha256: str
     flows: int
     format: str
@@ -55,6 +59,7 @@ class PartUse(Model):
 class SplitUse(Model):
     """How the flows were split; `parts` are train, calibrate, test, purged, and repeated.
 
+    With `test_source` the test part is a source of its own, and the protocol divided the other one.
     `repeats` counts flows that equal an earlier one in all but their origin, `repeats_across` those
     whose first copy stands in another part; None where nobody looked. The part `repeated` holds
     them where they were left out.
@@ -62,6 +67,7 @@ class SplitUse(Model):
 
     protocol: str
     shuffled: bool = False
+    test_source: bool = False
     purge_s: float | None = None
     repeats: int | None = None
     repeats_across: int | None = None
@@ -69,13 +75,17 @@ class SplitUse(Model):
 
 
 class FeatureUse(Model):
-    """What the models saw. `denied` names each shortcut that was left out, and why."""
+    """What the models saw. `denied` names each shortcut that was left out, and why.
+
+    `learnt` says of each transform that chooses features which it kept.
+    """
 
     feature_set: str
     names: tuple[str, ...]
     categories: tuple[str, ...] = ()
     sha256: str
     transforms: tuple[str, ...] = ()
+    learnt: tuple[str, ...] = ()
     denied: dict[str, str] = Field(default_factory=dict)
     allowed_shortcuts: tuple[str, ...] = ()
 
@@ -83,8 +93,9 @@ class FeatureUse(Model):
 class LabelUse(Model):
     """Where labels were read. Evaluation always reads them; each other use must be declared.
 
-    `split` and `transforms` read them only at parity with a published pipeline. `calibration` says
-    that labelled attacks were taken out of what the cut was set on.
+    `model` is a classifier, which learns from the labels of the train part. Without one, `split`
+    and `transforms` read labels only at parity with a published pipeline. `calibration` says that
+    labelled attacks were taken out of what the cut was set on.
     """
 
     train_filter: bool
@@ -108,7 +119,7 @@ class LabelUse(Model):
         named |= {"calibration filter": True} if self.calibration else {}
         named |= {
             "train filter": self.train_filter,
-            "model": self.model,
+            CLASSIFIER if self.model else "model": self.model,
             "tuning": self.tuning,
             "threshold": self.threshold,
             "evaluation": self.evaluation,
@@ -145,7 +156,9 @@ class Receipt(Model):
     `detector_attack_share` the same for the scorer; None where labels do not say. `parity` names,
     in capitals, each choice of an official pipeline that was taken over, leaks included; in the
     strict form it is empty. `absent_baselines` gives the reason for each row that is missing from
-    the table. `pitfalls` is derived from the rest by `Receipt.of`.
+    the table. `realised` is what came of the promise of the own method's threshold; shares of all
+    flows and alerts a day are measured without labels too. `pitfalls` is derived from the rest by
+    `Receipt.of`.
     """
 
     schema_version: Literal["netvigil.receipt/1"] = "netvigil.receipt/1"
@@ -159,6 +172,7 @@ class Receipt(Model):
     train_attack_share: float | None
     detector_attack_share: float | None = None
     absent_baselines: dict[str, str] = Field(default_factory=dict)
+    realised: Realised | None = None
     evaluation: Evaluation | None
     phases: tuple[Phase, ...]
     hardware: Hardware
@@ -186,6 +200,7 @@ class Receipt(Model):
         code_version: str | None = None,
         accelerator: str | None = None,
         parity: Iterable[str] = (),
+        realised: Realised | None = None,
     ) -> Receipt:
         """Make a receipt: adds this machine, the installed versions and the pitfalls touched."""
         data, parity = tuple(data), tuple(parity)
@@ -199,6 +214,7 @@ class Receipt(Model):
             train_attack_share=train_attack_share,
             detector_attack_share=detector_attack_share,
             absent_baselines=absent_baselines or {},
+            realised=realised,
             evaluation=evaluation,
             phases=tuple(phases),
             hardware=hardware(accelerator),
@@ -210,6 +226,7 @@ class Receipt(Model):
                 sources=len(data),
                 has_clock=all(source.time_basis == "clock" for source in data),
                 shuffled=split.shuffled,
+                test_source=split.test_source,
                 tuned_on_labels=labels.tuning,
                 supervised=labels.model,
                 train_filter=labels.train_filter,

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+PromiseKind = Literal["share", "fpr", "alerts-per-day"]
 ThresholdMode = Literal["label-free", "validation-labels", "oracle"]
 Kind = Literal["method", "baseline"]
 
@@ -19,15 +20,27 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class PromiseUse(Model):
+    """What a threshold promises of traffic to come: a rate of at most `value`.
+
+    `share` of all flows flagged, `fpr` the share of benign flows flagged, or `alerts-per-day`.
+    """
+
+    kind: PromiseKind
+    value: float
+
+
 class ThresholdUse(Model):
     """How a cut was chosen: the declared mode, the rule's name, and what it was set on, in words.
 
     `oracle` means that the test labels chose it; figures at such a cut stay out of the headline.
+    `promise` is what the rule says about the rate of alerts, if it says anything.
     """
 
     mode: ThresholdMode
     rule: str
     provenance: str
+    promise: PromiseUse | None = None
 
 
 class Spread(Model):
@@ -45,6 +58,20 @@ class Spread(Model):
     high: float | None = None
     resamples: int = 0
     reason: str = ""
+
+
+class Realised(Model):
+    """What came of a promise on the test range.
+
+    `rate` is the realised rate with the 95 % interval of its mean over seeds; `on` says in words
+    which flows it was measured on, `flows` how many they are, `seconds` how long they last.
+    """
+
+    promise: PromiseUse
+    on: str
+    flows: int
+    seconds: float | None
+    rate: Spread
 
 
 class AttackResult(Model):
@@ -90,12 +117,40 @@ class OracleResult(Model):
     cuts: tuple[float | None, ...]
 
 
+class ClassResult(Model):
+    """One class of a classifier; `taught` is False for a class that only the test part has."""
+
+    name: str
+    taught: bool
+    support: int
+    precision: Spread
+    recall: Spread
+    f1: Spread
+
+
+class ClassReport(Model):
+    """How well a classifier names classes by arg max.
+
+    `metrics` holds accuracy, balanced_accuracy, class_macro_f1, log_loss, brier and ece. `classes`
+    are those taught, then those of the test part alone, whose `unseen_flows` count as errors
+    everywhere. `confusion` counts, for the first seed, flows by class (rows) and by the class that
+    they were taken for (columns, the taught ones).
+    """
+
+    metrics: dict[str, Spread]
+    classes: tuple[ClassResult, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    unseen_flows: int
+
+
 class MethodResult(Model):
     """One row of the comparison: a method or a baseline.
 
     `metrics` holds auroc, auprc, tpr_at_fpr_*, within_pair_auroc, and at the cut precision, recall,
-    f1, macro_f1, mcc, fpr, alerts_per_hour. `seeds` is empty for a method without randomness.
-    `fit_s` and `score_s` are medians over seeds.
+    f1, macro_f1, mcc, ari (adjusted Rand index of alerts against attacks), fpr, alerts_per_hour; of
+    a method that makes clusters also their number, `clusters`, and `cluster_ari`, the index of them
+    against the same two classes. `seeds` is empty for a method without randomness. `fit_s` and
+    `score_s` are medians over seeds. A classifier, and nothing else, has `classes`.
     """
 
     method: str
@@ -109,8 +164,20 @@ class MethodResult(Model):
     confusions: tuple[ConfusionResult | None, ...]
     ppv: tuple[PpvAt, ...]
     oracle: OracleResult
+    realised: Realised | None = None
     fit_s: float | None = None
     score_s: float | None = None
+    classes: ClassReport | None = None
+
+    @property
+    def supervised(self) -> bool:
+        """Whether labels taught it."""
+        return self.classes is not None
+
+    @property
+    def title(self) -> str:
+        """What tables call it: what is supervised says so."""
+        return f"{self.method} SUPERVISED" if self.supervised else self.method
 
 
 class Difference(Model):

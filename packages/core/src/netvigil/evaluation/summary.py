@@ -7,16 +7,21 @@ import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netvigil.errors import ContractError
 from netvigil.evaluation.bootstrap import Resampled, interval, tpr_name
+from netvigil.evaluation.classes import ClassFigures, ClassShares
 from netvigil.evaluation.metrics import AttackFigures, Confusion, WithinPair
+from netvigil.evaluation.promises import realised
 from netvigil.evaluation.ranking import BestF1, Figure
 from netvigil.evaluation.results import (
     AttackResult,
+    ClassReport,
+    ClassResult,
     ConfusionResult,
     Difference,
     Kind,
@@ -24,6 +29,7 @@ from netvigil.evaluation.results import (
     OracleResult,
     PairSupport,
     PpvAt,
+    Realised,
     Spread,
     ThresholdUse,
 )
@@ -40,7 +46,9 @@ class MethodScores:
     Shapes:
         score: float64 [flows], in the order of `evaluate`'s `flow_id`, higher is more anomalous
         cut: scores strictly above it are alerts; None where no threshold was set
+        clusters: int64 [flows], -1 in none, of a method that makes clusters
         seed: None for a method without randomness; fit_s, score_s: seconds, None where not measured
+        classes: what a classifier says of the same flows, None for any other method
 
     Raises:
         ContractError: A cut that is NaN. An infinite cut means no alert (or only alerts).
@@ -52,8 +60,10 @@ class MethodScores:
     seed: int | None = None
     kind: Kind = "method"
     threshold: ThresholdUse | None = None
+    clusters: NDArray[np.int64] | None = None
     fit_s: float | None = None
     score_s: float | None = None
+    classes: ClassShares | None = None
 
     def __post_init__(self) -> None:
         if self.cut is None:
@@ -66,6 +76,13 @@ class MethodScores:
         object.__setattr__(self, "cut", finite)
 
 
+class Flagged(NamedTuple):
+    """Alerts among the flows that a threshold's promise is about."""
+
+    alerts: int
+    flows: int
+
+
 @dataclass(frozen=True)
 class Judged:
     """One run's figures; the scores themselves are gone."""
@@ -75,14 +92,18 @@ class Judged:
     ppv: tuple[Figure, ...]
     attacks: tuple[AttackFigures, ...]
     confusion: Confusion | None
+    flagged: Flagged | None
     within: WithinPair
     oracle: BestF1 | None
     oracle_reason: str
     resampled: Resampled
+    classes: ClassFigures | None = None
 
 
-def method_result(runs: Sequence[Judged], prevalences: Sequence[float]) -> MethodResult:
-    """Sum up one method's runs, one per seed, all on the same flows."""
+def method_result(
+    runs: Sequence[Judged], prevalences: Sequence[float], seconds: float | None
+) -> MethodResult:
+    """Sum up one method's runs, one per seed, all on the same flows, which last `seconds`."""
     first = runs[0]
     metrics = {
         name: _spread([r.figures[name] for r in runs], [r.resampled.get(name) for r in runs])
@@ -109,8 +130,46 @@ def method_result(runs: Sequence[Judged], prevalences: Sequence[float]) -> Metho
             for place, p in enumerate(prevalences)
         ),
         oracle=_oracle(runs),
+        realised=_realised(runs, seconds),
         fit_s=_median([r.run.fit_s for r in runs]),
         score_s=_median([r.run.score_s for r in runs]),
+        classes=_class_report([r.classes for r in runs if r.classes is not None]),
+    )
+
+
+def _class_report(runs: Sequence[ClassFigures]) -> ClassReport | None:
+    if not runs:
+        return None
+    # Every run was taught the same classes and sees the same flows.
+    first, metrics = runs[0], [run.metrics() for run in runs]
+    return ClassReport(
+        metrics={name: _spread([figures[name] for figures in metrics]) for name in metrics[0]},
+        classes=tuple(
+            ClassResult(
+                name=name,
+                taught=place < first.taught,
+                support=int(first.support[place]),
+                precision=_spread([run.precision(place) for run in runs]),
+                recall=_spread([run.recall(place) for run in runs]),
+                f1=_spread([run.f1(place) for run in runs]),
+            )
+            for place, name in enumerate(first.names)
+        ),
+        confusion=tuple(tuple(row) for row in first.confusion.tolist()),
+        unseen_flows=first.unseen,
+    )
+
+
+def _realised(runs: Sequence[Judged], seconds: float | None) -> Realised | None:
+    threshold = runs[0].run.threshold
+    flagged = [r.flagged for r in runs if r.flagged is not None]
+    if threshold is None or not flagged:
+        return None
+    return realised(
+        threshold.promise,
+        [each.alerts for each in flagged],
+        flows=flagged[0].flows,
+        seconds=seconds,
     )
 
 

@@ -21,14 +21,19 @@ from rich.table import Table
 from rich.text import Text
 
 from netvigil.evaluation.bootstrap import tpr_name
+from netvigil.evaluation.promises import promise_words
 from netvigil.evaluation.receipt import Receipt, SplitUse
 from netvigil.evaluation.results import Headline, MethodResult, Spread
 
+REALISED = "realised"
+PROMISED = {"share": "flagged", "fpr": "FPR", "alerts-per-day": "alerts/day"}
+"""What the column of realised rates is called, by the kind of the promise."""
 Cell = Callable[[MethodResult], Spread | float | None]
 
 
 def _metric(name: str) -> Cell:
-    return lambda method: method.metrics[name]
+    # A receipt of an earlier version may lack a figure that was added since.
+    return lambda method: method.metrics.get(name)
 
 
 COLUMNS: Mapping[str, tuple[str, Cell, str]] = {
@@ -40,7 +45,9 @@ COLUMNS: Mapping[str, tuple[str, Cell, str]] = {
     "precision": ("precision", _metric("precision"), ".3f"),
     "recall": ("recall", _metric("recall"), ".3f"),
     "f1": ("F1", _metric("f1"), ".3f"),
+    "ari": ("ARI", _metric("ari"), ".3f"),
     "alerts_per_hour": ("alerts/h", _metric("alerts_per_hour"), ",.0f"),
+    REALISED: ("realised", lambda m: m.realised.rate if m.realised else None, ",.4g"),
     "fit_s": ("fit s", lambda method: method.fit_s, ".2f"),
     "score_s": ("score s", lambda method: method.score_s, ".2f"),
 }
@@ -74,9 +81,10 @@ class ComparisonView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(printable(self.title or _title(self.headline)), style="italic")
         methods = self.headline.methods
-        names = [escape(printable(method.method)) for method in methods]
+        names = [escape(printable(method.title)) for method in methods]
         headers = [header.replace(" (", "\n(") for header in _headers(self.headline)]
-        columns = list(zip(headers, *map(_cells, methods), strict=True))
+        rows = [_cells(self.headline, method) for method in methods]
+        columns = list(zip(headers, *rows, strict=True))
         lines = [[line for cell in column for line in cell.split("\n")] for column in columns]
         widths = [max(map(cell_len, cells)) + PADDING for cells in lines]
         room = options.max_width - max(map(cell_len, ["method", *names])) - PADDING - 1
@@ -102,9 +110,9 @@ def to_markdown(headline: Headline) -> str:
     header = ["method", *_headers(headline)]
     lines = [markdown_row(header), markdown_row(["---", *["---:"] * (len(header) - 1)])]
     for method in headline.methods:
-        name = markdown_cell(method.method)
+        name = markdown_cell(method.title)
         name = f"*{name}*" if method.kind == "baseline" else f"**{name}**"
-        lines.append(markdown_row([name, *_cells(method)]))
+        lines.append(markdown_row([name, *_cells(headline, method)]))
     return "\n".join([*lines, "", markdown_cell(_title(headline))]) + "\n"
 
 
@@ -118,10 +126,10 @@ def to_csv(headlines: Mapping[str, Headline]) -> str:
     spread = ("", "_sd", "_low", "_high")
     plain = [key for key in COLUMNS if key.endswith("_s")]
     names = [f"{key}{end}" for key in COLUMNS if key not in plain for end in spread]
-    fixed = ["run", "method", "kind", "seeds", "flows", "attacks", "prevalence"]
+    fixed = ["run", "method", "kind", "supervised", "seeds", "flows", "attacks", "prevalence"]
     writer.writerow([*fixed, *names, *plain])
     for row in to_rows(headlines):
-        first = [row["run"], row["method"], row["kind"], len(row["seeds"])]
+        first = [row["run"], row["method"], row["kind"], row["supervised"], len(row["seeds"])]
         first += [row["flows"], row["attacks"], row["prevalence"]]
         values = [row[name] for name in (*names, *plain)]
         writer.writerow([csv_cell(value) for value in (*first, *values)])
@@ -142,6 +150,7 @@ def to_rows(headlines: Mapping[str, Headline]) -> list[dict[str, Any]]:
                 "run": run,
                 "method": method.method,
                 "kind": method.kind,
+                "supervised": method.supervised,
                 "seeds": list(method.seeds),
                 "flows": headline.flows,
                 "attacks": headline.attacks,
@@ -153,8 +162,10 @@ def to_rows(headlines: Mapping[str, Headline]) -> list[dict[str, Any]]:
                 if isinstance(value, Spread):
                     row |= {key: value.mean, f"{key}_sd": value.sd}
                     row |= {f"{key}_low": value.low, f"{key}_high": value.high}
-                else:
+                elif value is not None or key.endswith("_s"):
                     row[key] = value
+                else:
+                    row |= dict.fromkeys((key, f"{key}_sd", f"{key}_low", f"{key}_high"))
             rows.append(row)
     return rows
 
@@ -166,7 +177,7 @@ def receipt_lines(receipt: Receipt) -> list[tuple[str, str]]:
     memory = f", {machine.memory_bytes / 2**30:.0f} GiB" if machine.memory_bytes else ""
     lines = [
         (
-            "data",
+            f"data ({source.part})" if source.part else "data",
             f"{source.source}: {source.flows:,} flows, {source.format}, {source.time_basis},"
             f" bytes {source.bytes_layer}, sha256 {source.sha256[:16]}",
         )
@@ -175,14 +186,16 @@ def receipt_lines(receipt: Receipt) -> list[tuple[str, str]]:
     if receipt.parity:
         lines.insert(0, ("PARITY", f"NOT THE STRICT FORM: {', '.join(receipt.parity)}"))
     lines += [
-        ("split", split.protocol + (f", purge {split.purge_s:g} s" if split.purge_s else "")),
+        ("split", _split(split)),
         *((f"  {name}", _part(part.model_dump())) for name, part in split.parts.items()),
         *_repeats(split),
         ("features", f"{_features(receipt)}, list {features.sha256[:16]}"),
+        *(("  chosen", words) for words in features.learnt),
         ("labels used by", receipt.labels.words()),
         *_tuned(receipt),
         ("attacks in training", _share(receipt.train_attack_share)),
         ("threshold", f"{receipt.threshold.mode}: {receipt.threshold.provenance}"),
+        *((("promise", promise_words(receipt.realised)),) if receipt.realised else ()),
         *((f"no {name}", why) for name, why in receipt.absent_baselines.items()),
     ]
     if evaluation:
@@ -219,6 +232,20 @@ def fill_lines(widths: Sequence[int], room: int) -> list[list[int]]:
     return groups
 
 
+RANDOM = {
+    "paper-shuffled": "RANDOM SPLIT OF WINDOWS",
+    "paper-stratified": "RANDOM STRATIFIED SPLIT",
+}
+"""Protocols by which a model sees the future, in the capitals that receipts use."""
+
+
+def _split(split: SplitUse) -> str:
+    words = [split.protocol, *([RANDOM[split.protocol]] if split.protocol in RANDOM else [])]
+    words += [f"purge {split.purge_s:g} s"] if split.purge_s else []
+    words += ["the test part is a source of its own"] if split.test_source else []
+    return ", ".join(words)
+
+
 def _title(headline: Headline) -> str:
     base = "" if headline.prevalence is None else f", base rate {headline.prevalence:.3f}"
     flows = f"{headline.flows:,} test flows, {headline.attacks:,} attacks{base}"
@@ -226,14 +253,24 @@ def _title(headline: Headline) -> str:
 
 
 def _headers(headline: Headline) -> list[str]:
-    headers = [header for header, _, _ in COLUMNS.values()]
+    headers = {key: COLUMNS[key][0] for key in _shown(headline)}
     if headline.prevalence is not None:
-        headers[list(COLUMNS).index("auprc")] += f" (base {headline.prevalence:.3f})"
-    return headers
+        headers["auprc"] += f" (base {headline.prevalence:.3f})"
+    if REALISED in headers:
+        promise = next(m.realised.promise for m in headline.methods if m.realised)
+        headers[REALISED] = f"{PROMISED[promise.kind]} (promised {promise.value:,g})"
+    return list(headers.values())
 
 
-def _cells(method: MethodResult) -> list[str]:
-    return [_cell(find(method), form) for _, find, form in COLUMNS.values()]
+def _shown(headline: Headline) -> list[str]:
+    """Return the columns to print: realised rates only where something was promised."""
+    promised = any(method.realised for method in headline.methods)
+    return [key for key in COLUMNS if promised or key != REALISED]
+
+
+def _cells(headline: Headline, method: MethodResult) -> list[str]:
+    shown = [COLUMNS[key] for key in _shown(headline)]
+    return [_cell(find(method), form) for _, find, form in shown]
 
 
 def _cell(value: Spread | float | None, form: str) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from netvigil.baselines import pair_keys
+from netvigil.classes import Verdicts
 from netvigil.contracts import FlowTable
 from netvigil.evidence import details
 from netvigil.evidence.bins import Bins, cut
@@ -21,7 +22,7 @@ from netvigil.evidence.sample import draw, sample
 from netvigil.evidence.tables import SCHEMAS, Evidence, Facts, table
 from netvigil.evidence.timeline import events, timeline
 from netvigil.evidence.traffic import COLUMNS, FlowFacts, Traffic, nothing, traffic
-from netvigil.outputs import alerts_of
+from netvigil.outputs import alerts_of, errors_at
 from netvigil.pipeline import Pipeline, pass_columns
 from netvigil.prepare import Prepared
 from netvigil.seeds import MethodRun, SeedResults
@@ -41,28 +42,28 @@ def collect(prepared: Prepared, results: Sequence[SeedResults], pipeline: Pipeli
     own = next(run for _, run in runs if run.kind == "method")
     part = _Part(prepared, "test", own.test)
     early = _Part(prepared, "calibrate", own.calibrate)
-    seed = prepared.experiment.run.seeds[0]
+    seed, cut_at = prepared.experiment.run.seeds[0], pipeline.threshold.cut_
     rows = draw(part.truth, seed=seed)
     top = np.sort(np.argsort(-own.test, kind="stable")[: details.ALERTS])
-    top = top[own.test[top] > own.cut]
+    top = top[own.test[top] > cut_at]
     both = np.union1d(rows, top)
     encoded = details.encode(pipeline, prepared.windows["test"], both)
     usual_terms = details.encode(
         pipeline, prepared.windows["calibrate"] if encoded.terms else (), np.empty(0, np.int64)
     )
-    drawn = _traffic(part, own.cut)
-    alerts, compared = _alerts(part, pipeline, top, own, encoded, usual_terms.means, both)
+    drawn = _traffic(part, cut_at)
+    alerts, compared = _alerts(part, pipeline, top, encoded, usual_terms.means, both)
     test = prepared.windows["test"].whole
     gap = int(_EVENT_GAP_S * 1e6) if part.clock else _EVENT_GAP_ROWS
     raw = pipeline.assembly.encoder.name == "raw"
     embedding = None if raw or encoded.embedding is None else encoded.embedding
     return Evidence(
-        facts=_facts(part, early, own, drawn, seed),
+        facts=_facts(part, early, own, drawn, seed=seed, cut=cut_at),
         curves=curves(
             ((r.method, s.seed if r.seeded else None, r.test) for s, r in runs), part.truth
         ),
         histogram=histogram(own.test, part.truth),
-        timeline=timeline({p.name: (p.bins, p.score, p.truth) for p in (early, part)}, cut=own.cut),
+        timeline=timeline({p.name: (p.bins, p.score, p.truth) for p in (early, part)}, cut=cut_at),
         events=events(part.when, part.last, part.truth, gap=gap),
         edges=drawn.edges,
         alerts=alerts,
@@ -72,7 +73,7 @@ def collect(prepared: Prepared, results: Sequence[SeedResults], pipeline: Pipeli
             np.asarray(test.flow_id),
             own.test,
             part.truth,
-            cut=own.cut,
+            cut=cut_at,
             features=np.asarray(test.flow_x[rows]),
             embedding=None if embedding is None else embedding[np.searchsorted(both, rows)],
         ),
@@ -126,7 +127,6 @@ def _alerts(
     part: _Part,
     pipeline: Pipeline,
     rows: NDArray[np.int64],
-    own: MethodRun,
     encoded: details.Encoded,
     means: Mapping[str, float],
     both: NDArray[np.int64],
@@ -142,7 +142,21 @@ def _alerts(
     chosen = FlowTable.trusted(pa.concat_tables(flows), part.prepared.store.info)
     x = np.asarray(part.prepared.windows["test"].whole.flow_x[rows])
     score = part.score[rows]
-    made = alerts_of(pipeline, chosen, score, x, "", cut=own.cut).table
+    place = np.searchsorted(both, rows)
+    verdict = None
+    if pipeline.assembly.classifier is not None:
+        share = np.stack([term[place] for term in encoded.terms.values()], axis=1)
+        verdict = Verdicts.of(tuple(encoded.terms), share)
+    made = alerts_of(
+        pipeline,
+        chosen,
+        score,
+        x,
+        "",
+        cut=pipeline.threshold.cut_,
+        verdict=verdict,
+        errors=errors_at(pipeline, part.prepared.windows["test"].whole, rows),
+    ).table
     train = (
         batch
         for _, batch in part.prepared.store.select(
@@ -150,8 +164,8 @@ def _alerts(
         )
     )
     usual = details.usual(train, pipeline.contract, pair_keys(chosen))
-    place = np.searchsorted(both, rows)
-    terms = {name: term[place] for name, term in encoded.terms.items()}
+    # Without a calibration part nothing says what is usual.
+    terms = {name: term[place] for name, term in encoded.terms.items() if name in means}
     columns = {name: made[name] for name in made.column_names}
     alerts = table(
         "alerts",
@@ -178,21 +192,23 @@ def _facts(
     early: _Part,
     own: MethodRun,
     drawn: Traffic,
+    *,
     seed: int,
+    cut: float,
 ) -> Facts:
     return Facts(
         written=datetime.now(UTC).isoformat(timespec="seconds"),
         method=own.method,
         seed=seed,
-        cut=own.cut,
+        cut=cut,
         clock=part.clock,
         labelled=part.truth.labelled,
         addresses=not part.prepared.counts.absent,
         bins=part.bins.words,
         test_flows=len(part.score),
-        alerts=int((part.score > own.cut).sum()),
+        alerts=int((part.score > cut).sum()),
         calibrate_flows=len(early.score),
-        above_on_calibration=float((early.score > own.cut).mean()),
+        above_on_calibration=float((early.score > cut).mean()) if len(early.score) else 0.0,
         bins_total=len(np.unique(part.bins.of_flow)),
         bins_drawn=drawn.bins_drawn,
         pairs_left_out=drawn.pairs_left_out,

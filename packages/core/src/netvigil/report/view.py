@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from netvigil.evaluation import MethodResult, Spread, printable
-from netvigil.evaluation.table import ABSENT
+from netvigil.evaluation import MethodResult, Spread, printable, promise_words
+from netvigil.evaluation.table import ABSENT, PROMISED
 from netvigil.evidence.tables import BENIGN, UNKNOWN, Facts
 from netvigil.report import projections
 from netvigil.report.graph import WHOLE, telling_bins, title
@@ -48,7 +48,17 @@ def cards(run: ReportedRun) -> list[Card]:
         _card(own, "alerts_per_hour", "Alerts per hour", "", form=",.0f"),
     ]
     flows = f"{head.attacks:,} attacks, {head.benign:,} benign"
-    return [*made, Card("Known test flows", f"{head.flows:,}", flows)]
+    return [*made, *_kept(own), Card("Known test flows", f"{head.flows:,}", flows)]
+
+
+def _kept(own: MethodResult) -> list[Card]:
+    """Return what came of the threshold's promise, where it makes one."""
+    found = own.realised
+    if found is None:
+        return []
+    name = f"{PROMISED[found.promise.kind]}, promised {found.promise.value:,.4g}"
+    value = ABSENT if found.rate.mean is None else f"{found.rate.mean:,.4g}"
+    return [Card(name, value, promise_words(found))]
 
 
 def _card(own: MethodResult, key: str, name: str, before: str, *, form: str = ".3f") -> Card:
@@ -70,8 +80,11 @@ def what(run: ReportedRun) -> str:
     seeds = run.receipt.seeds
     several = f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
     when = f" from {_day(test.first)} to {_day(test.last)}" if test.first and test.last else ""
+    taught = run.own is not None and run.own.supervised
+    labels = "SUPERVISED, taught with the labels of the train part: " if taught else ""
     return (
-        f"{run.facts.method} on {data}, {several}. Tested on {test.flows:,} flows{when}; run on "
+        f"{labels}{run.facts.method} on {data}, {several}. "
+        f"Tested on {test.flows:,} flows{when}; run on "
         f"{_day(run.facts.written)}. Pictures show the method with seed {run.facts.seed}, as "
         "bundled, unless they say otherwise."
     )
@@ -135,7 +148,7 @@ def words(run: ReportedRun, shown: Mapping[str, Any]) -> dict[str, str]:
         "traffic_words": _traffic_words(run.facts, len(set(shown["graphs"]) - {str(WHOLE)})),
         "no_graph": "The flows have no addresses, so there is no traffic graph.",
         "alert_words": _alert_words(run, len(shown["alerts"])),
-        "drift_words": _drift_words(run.facts),
+        "drift_words": _drift_words(run),
         "points_words": _points_words(run),
     }
 
@@ -170,12 +183,17 @@ def _alert_words(run: ReportedRun, listed: int) -> str:
     )
 
 
-def _drift_words(facts: Facts) -> str:
+def _drift_words(run: ReportedRun) -> str:
+    facts = run.facts
+    if not facts.calibrate_flows:
+        return "There is no calibration part: the cut was given by hand and promises no rate."
+    promised = run.receipt.realised
+    said = f" Promised: {promise_words(promised)}." if promised else ""
     return (
         f"On the {facts.calibrate_flows:,} calibration flows {facts.above_on_calibration:.3%} lie "
         f"above the cut; on the {facts.test_flows:,} test flows "
         f"{facts.alerts / max(facts.test_flows, 1):.3%} do. Neighbouring bins are joined until "
-        "each has enough flows for a rate."
+        f"each has enough flows for a rate.{said}"
     )
 
 

@@ -113,10 +113,19 @@ class Categories:
         self.tables_: Mapping[str, Table] = {}
 
     def fit(self, features: FlowFeatures, *, seed: int) -> Self:
-        """Count the values of the train range."""
+        """Count the values of the train range.
+
+        Raises:
+            ContractError: A feature is already called what a category would become.
+        """
         del seed
-        self.names_ = features.names
-        self.tables_ = {n: Table.of(c, self.config) for n, c in features.categories.items()}
+        tables = {n: Table.of(c, self.config) for n, c in features.categories.items()}
+        made = [name for n, table in tables.items() for name in table.names(n, self.config.mode)]
+        both = sorted(set(made) & set(features.names))
+        if both:
+            msg = f"A feature is already called what a category would become: {', '.join(both)}."
+            raise ContractError(msg, do="Rename it in the source, or leave it out of features.set.")
+        self.names_, self.tables_ = features.names, tables
         return self
 
     def transform(self, features: FlowFeatures) -> FlowFeatures:

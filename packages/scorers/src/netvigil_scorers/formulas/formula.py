@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
@@ -13,6 +14,7 @@ from netvigil.protocols import State
 from netvigil_scorers.formulas.threads import one_blas_thread
 
 F = TypeVar("F", bound="Formula")
+T = TypeVar("T", bound=np.generic)
 PLAIN = (bool, int, float, str, type(None))
 # A matrix product works on tiles of 6, 8, 16, 24, ... rows and may round otherwise in one that is
 # not full, so even at one shape the last rows of a block could get other bits. Multiples of 192
@@ -33,7 +35,7 @@ class Formula(Protocol):
 
     @classmethod
     def learn(cls, detector: Any, rows: NDArray[np.float64], config: Any) -> Self:
-        """Fit this PyOD detector on `rows` [flows, dim] and read out what scoring needs."""
+        """Fit this detector on `rows` [flows, dim] and read out what scoring needs."""
         ...
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -42,20 +44,30 @@ class Formula(Protocol):
 
 
 def score_in_blocks(formula: Formula, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Score rows [flows, dim] block by block; a short block is filled up with its last row.
+    """Score rows [flows, dim] by `in_blocks`."""
+    return in_blocks(formula, rows, formula.score, np.float64)
+
+
+def in_blocks(
+    formula: Formula,
+    rows: NDArray[np.float32],
+    measure: Callable[[NDArray[np.float32]], NDArray[Any]],
+    kind: type[T],
+) -> NDArray[T]:
+    """Measure rows [flows, dim] block by block; a short block is filled up with its last row.
 
     Matrix products choose their kernel, and so their rounding, by shape. With one shape for every
     call, and blocks made of whole tiles (see `GEMM_ROWS`), a flow gets the same bits alone, in a
     window of fifty, or in a batch of a million.
     """
-    out = np.empty(len(rows), dtype=np.float64)
+    out = np.empty(len(rows), dtype=kind)
     with one_blas_thread():
         for first in range(0, len(rows), formula.most_rows):
             block = np.ascontiguousarray(rows[first : first + formula.most_rows])
             filled = len(block)
             if lacking := -filled % formula.block_rows:
                 block = np.concatenate([block, np.repeat(block[-1:], lacking, axis=0)])
-            out[first : first + filled] = formula.score(block)[:filled]
+            out[first : first + filled] = measure(block)[:filled]
     return out
 
 

@@ -1,4 +1,4 @@
-"""`mcd` and `gmm`: distances and likelihoods under Gaussians."""
+"""`mcd`, `elliptic-envelope` and `gmm`: distances and likelihoods under Gaussians."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ class Mahalanobis:
         precision = np.array(detector.detector_.get_precision(), dtype=np.float64, order="C")
         total = np.atleast_2d(np.cov(rows, rowvar=False))
         variance, directions = np.linalg.eigh(total)
-        # The usual rank tolerance: a smaller variance is rounding.
-        still = directions[:, variance <= variance[-1] * len(total) * np.finfo(np.float64).eps]
+        still = directions[:, variance <= _rank_tolerance(variance)]
         if config.ridge:
             spread = np.trace(total) / len(total) or 1.0
             precision += still @ still.T / (config.ridge * spread)
@@ -48,6 +47,36 @@ class Mahalanobis:
         """Score a block by one matrix product."""
         away = (rows - self.location).T
         return np.asarray(((self.precision.T @ away) * away).sum(axis=0))
+
+
+@dataclass(frozen=True)
+class Envelope(Mahalanobis):
+    """The same in which directions without variance in the core count, by their whole variance."""
+
+    @classmethod
+    def learn(cls, detector: Any, rows: NDArray[np.float64], config: Any) -> Self:
+        """Fit scikit-learn's EllipticEnvelope and complete its singular covariance.
+
+        The core is the half of the flows with the smallest determinant. A direction in which it
+        does not vary gets the variance of all training flows, or the ridge where that is less.
+        """
+        detector.fit(rows)
+        core = np.asarray(detector.covariance_, dtype=np.float64)
+        variance, directions = np.linalg.eigh(core)
+        still = directions[:, variance <= _rank_tolerance(variance)]
+        precision = np.array(detector.get_precision(), dtype=np.float64, order="C")
+        if still.shape[1] and config.ridge:
+            total = np.atleast_2d(np.cov(rows, rowvar=False))
+            spread, axes = np.linalg.eigh(still.T @ total @ still)
+            least = config.ridge * (np.trace(total) / len(total) or 1.0)
+            axes = still @ axes
+            precision += axes @ (axes / np.maximum(spread, least)).T
+        return cls(location=np.array(detector.location_), precision=precision)
+
+
+def _rank_tolerance(variance: NDArray[np.float64]) -> float:
+    """Return the usual tolerance of a rank: a smaller variance, of these [dim], is rounding."""
+    return float(variance[-1] * len(variance) * np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,24 @@ from numpy.typing import NDArray
 CHUNK = 2 * 192
 
 
-def _index(formula: Distance | Density) -> Any:
+class Searched(Protocol):
+    """A formula that searches among the flows it keeps, float32 [kept, dim]."""
+
+    @property
+    def kept(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def n_neighbors(self) -> int: ...  # noqa: D102
+    @property
+    def algorithm(self) -> str: ...  # noqa: D102
+    @property
+    def leaf_size(self) -> int: ...  # noqa: D102
+    @property
+    def metric(self) -> str: ...  # noqa: D102
+    @property
+    def p(self) -> float: ...  # noqa: D102
+
+
+def index_of(formula: Searched) -> Any:
     """Build scikit-learn's search structure; equal flows make an equal one, so no bundle has it."""
     from sklearn.neighbors import NearestNeighbors
 
@@ -27,7 +44,7 @@ def _index(formula: Distance | Density) -> Any:
     ).fit(formula.kept.astype(np.float64))
 
 
-def _search(index: Any, rows: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+def search(index: Any, rows: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return distances and rows of the neighbours, each [rows, n_neighbors]."""
     import sklearn
 
@@ -64,7 +81,7 @@ class Distance:
     index: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "index", _index(self))
+        object.__setattr__(self, "index", index_of(self))
 
     @classmethod
     def learn(cls, detector: Any, rows: NDArray[np.float64], config: Any) -> Self:
@@ -75,7 +92,7 @@ class Distance:
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Search the neighbours of a block."""
-        distance, _ = _search(self.index, rows)
+        distance, _ = search(self.index, rows)
         if self.method == "largest":
             return np.asarray(distance[:, -1])
         middle = np.mean if self.method == "mean" else np.median
@@ -107,7 +124,7 @@ class Density:
     index: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "index", _index(self))
+        object.__setattr__(self, "index", index_of(self))
 
     @classmethod
     def learn(cls, detector: Any, rows: NDArray[np.float64], config: Any) -> Self:
@@ -125,7 +142,7 @@ class Density:
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Compare densities; 1e-10 is scikit-learn's guard where all neighbours are duplicates."""
-        distance, neighbour = _search(self.index, rows)
+        distance, neighbour = search(self.index, rows)
         reachable = np.maximum(distance, self.reach[neighbour])
         own = 1.0 / (reachable.mean(axis=1) + 1e-10)
         return np.asarray((self.density[neighbour] / own[:, None]).mean(axis=1))

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from netvigil.errors import ContractError, IncompatiblePartsError
 from netvigil.parts import PartConfig
-from netvigil.protocols import Calibration
+from netvigil.protocols import Calibration, Promise
 from netvigil_scorers.thresholds.ruled import Cut, counted, cut_above_which
 
 DAY_S = 86_400
@@ -20,6 +20,11 @@ class AlertsPerDayConfig(PartConfig):
     alerts: float = Field(
         100.0, gt=0, description="Alerts a day, at most, on traffic like the calibration range."
     )
+
+
+def promise(config: AlertsPerDayConfig) -> Promise:
+    """Promise a number of alerts a day."""
+    return Promise("alerts-per-day", config.alerts)
 
 
 def choose(config: AlertsPerDayConfig, calibration: Calibration) -> Cut:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from netvigil.parts import PartConfig
-from netvigil.protocols import Calibration
+from netvigil.protocols import Calibration, Promise
 from netvigil_scorers.thresholds.ruled import Cut, counted, cut_above_which, share_of
 
 # Fewer leave the shape to chance: its standard error is about (1 + shape) / sqrt(excesses).
@@ -46,6 +46,11 @@ class Tail(NamedTuple):
 
     shape: float
     scale: float
+
+
+def promise(config: EvtConfig) -> Promise:
+    """Promise a false positive rate: the risk is that of a usual flow."""
+    return Promise("fpr", config.risk)
 
 
 def choose(config: EvtConfig, calibration: Calibration) -> Cut:

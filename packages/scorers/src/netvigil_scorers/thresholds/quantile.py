@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from netvigil.parts import PartConfig
-from netvigil.protocols import Calibration
+from netvigil.protocols import Calibration, Promise
 from netvigil_scorers.thresholds.ruled import Cut, counted, cut_above_which, share_of
 
 
@@ -15,6 +15,11 @@ class QuantileConfig(PartConfig):
     keep: float = Field(
         0.05, gt=0, lt=1, description="Share of calibration flows to flag, at most."
     )
+
+
+def promise(config: QuantileConfig) -> Promise:
+    """Promise a share of flagged flows."""
+    return Promise("share", config.keep)
 
 
 def choose(config: QuantileConfig, calibration: Calibration) -> Cut:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvigil.errors import BundleError, ContractError, NotFittedError
-from netvigil.protocols import Calibration, State
+from netvigil.protocols import Calibration, Promise, State
 
 
 class Cut(NamedTuple):
@@ -23,6 +23,8 @@ class Cut(NamedTuple):
 
 class Ruled:
     """A threshold whose cut a rule chooses; implements `netvigil.protocols.Threshold`.
+
+    A rule that says how often alerts will come has a function `promise(config)` too.
 
     Raises:
         NotFittedError: If `cut_`, `provenance` or `get_state` comes before `fit`.
@@ -42,9 +44,11 @@ class Ruled:
         config: Any,
         choose: Callable[[Any, Calibration], Cut],
         *,
+        promise: Callable[[Any], Promise] | None = None,
         needs_flows: bool = True,
     ) -> None:
         self.name, self.config, self.choose, self.needs_flows = name, config, choose, needs_flows
+        self._promise = promise
         self._chosen: Cut | None = None
 
     @property
@@ -70,6 +74,10 @@ class Ruled:
             raise ContractError(msg, do="A scorer must rank every flow; see its settings.")
         self._chosen = self.choose(self.config, calibration)
         return self
+
+    def promise(self) -> Promise | None:
+        """Return what the settings promise, if the rule promises anything."""
+        return None if self._promise is None else self._promise(self.config)
 
     def provenance(self) -> str:
         """Say what the cut was set on and by which rule."""

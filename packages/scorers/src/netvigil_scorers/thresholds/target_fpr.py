@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from netvigil.parts import PartConfig
-from netvigil.protocols import Calibration
+from netvigil.protocols import Calibration, Promise
 from netvigil_scorers.thresholds.ruled import Cut, counted, cut_above_which, share_of
 
 
@@ -15,6 +15,11 @@ class TargetFprConfig(PartConfig):
     fpr: float = Field(
         0.01, gt=0, lt=1, description="Highest share of benign flows to flag, in expectation."
     )
+
+
+def promise(config: TargetFprConfig) -> Promise:
+    """Promise a false positive rate."""
+    return Promise("fpr", config.fpr)
 
 
 def choose(config: TargetFprConfig, calibration: Calibration) -> Cut:
