@@ -6,7 +6,6 @@ fitted in `netvigil.supervise`.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -59,7 +58,10 @@ def learn(
     with phases.phase("encode train", windows.flows) as advance:
         train = encode_rows(lambda w: encode_checked(encoder, chosen.name, w), windows, rows)
         advance(windows.flows)
-    return Learnt(encoder, train, took, _encode_held_out(prepared, encoder, seed))
+    held_out = _encode_held_out(prepared, encoder, seed)
+    if held_out is not None and isinstance(encoder, protocols.Refits):
+        encoder = encoder.refit(prepared.whole_train, seed=seed)
+    return Learnt(encoder, train, took, held_out)
 
 
 def _encode_held_out(
@@ -280,8 +282,8 @@ def _baselines(prepared: Prepared, seed: int) -> Iterator[_Task]:
         return
     # Baselines need no calibration, so nothing is held out from them.
     whole = prepared.whole_train
-    rows = sample_rows(sum(w.flows for w in whole), prepared.experiment.features.fit_flows, seed)
-    train = encode_rows(_plain, itertools.chain(*whole), rows)
+    rows = sample_rows(whole.flows, prepared.experiment.features.fit_flows, seed)
+    train = encode_rows(_plain, whole, rows)
     for chosen in wanted:
         seeded = rows is not None or _random_scorer(chosen)
         yield _Task(f"raw + {chosen.row}", "baseline", chosen, train, _plain, seeded)

@@ -35,7 +35,7 @@ from netvigil.sources import Reading, SourceRows, choose_reader, open_sources
 from netvigil.splits import CALIBRATE, ROLES, TRAIN, Split, make_split
 from netvigil.store import FlowStore
 from netvigil.truth import ATTACK, UNKNOWN, TrainFilter, Truth, label_store, train_filter
-from netvigil.windows import SpooledWindows, spool_windows
+from netvigil.windows import ChainedWindows, SpooledWindows, spool_windows
 
 HELD_OUT = "held_out"
 
@@ -63,9 +63,10 @@ class Prepared:
     windows: Mapping[str, SpooledWindows]
 
     @property
-    def whole_train(self) -> tuple[SpooledWindows, ...]:
+    def whole_train(self) -> ChainedWindows:
         """The windows of the train part, what is held out of it for calibrated scorers included."""
-        return tuple(self.windows[name] for name in ("train", HELD_OUT) if name in self.windows)
+        found = (self.windows.get(name) for name in ("train", HELD_OUT))
+        return ChainedWindows(tuple(windows for windows in found if windows is not None))
 
     def calibration(self, score: NDArray[np.float64], *, supervised: bool) -> Calibration:
         """Return what a threshold may see; labels only where it says that it is supervised.

@@ -242,6 +242,15 @@ class Scorer(Stateful, Protocol):
 
 
 @runtime_checkable
+class Refits(Protocol):
+    """An encoder that is cheap to fit: where train flows were held out, it learns them too."""
+
+    def refit(self, windows: WindowStream, *, seed: int) -> Self:
+        """Learn the whole train range, once the held-out part has been encoded for the scorers."""
+        ...
+
+
+@runtime_checkable
 class CalibratedScorer(Protocol):
     """A scorer that asks how usual flows score that neither it nor its encoder was fitted on."""
 
