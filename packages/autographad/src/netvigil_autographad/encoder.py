@@ -21,7 +21,7 @@ from netvigil_autographad.batch import clean_view
 from netvigil_autographad.config import AutoGraphADConfig
 from netvigil_autographad.learner import POINTS, Learner
 from netvigil_autographad.network import Network
-from netvigil_autographad.parallel import side_by_side
+from netvigil.torch.parallel import side_by_side
 from netvigil_autographad.terms import Usual, terms, train_logits
 
 NAME = "autographad"

@@ -200,6 +200,25 @@ class Watched(Protocol):
         ...
 
 
+@runtime_checkable
+class FeatureErrors(Protocol):
+    """An encoder whose error is a sum over features, so that each feature's share of it is exact.
+
+    What stands behind a flow's error term is then known and not estimated: an explanation divides a
+    row by its sum.
+    """
+
+    def feature_errors(self, windows: WindowGraphs) -> NDArray[np.float32]:
+        """Return what each feature adds to the error of each flow, float32 [flows, features].
+
+        Columns are in the order of `windows.feature_names`. A value is the squared error of a
+        feature over the error that is usual for it, so features compare: 1 is usual, more is worse,
+        none is negative. A row does not depend on the other flows of `windows`. Raises
+        `NotFittedError` before `fit`, and `ContractError` for windows with other features.
+        """
+        ...
+
+
 class Scorer(Stateful, Protocol):
     """Ranks encoded flows; higher means more anomalous."""
 

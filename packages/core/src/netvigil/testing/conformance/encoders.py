@@ -158,6 +158,7 @@ def _reordered(graphs: WindowGraphs, rows: NDArray[np.int64]) -> WindowGraphs:
         flow_x=np.ascontiguousarray(graphs.flow_x[rows]),
         flow_src=graphs.flow_src[ends],
         flow_dst=graphs.flow_dst[ends],
+        flow_service=None if graphs.flow_service is None else graphs.flow_service[rows],
     )
 
 
