@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 from netvigil import hookimpl, parts
+from netvigil_tabular import presets
 from netvigil_tabular.classifiers.adapter import TabularClassifier, TrainedClassifier
 from netvigil_tabular.classifiers.table import CLASSIFIERS
+from netvigil_tabular.config import AutoencoderConfig, VaeConfig
 from netvigil_tabular.features import choices, configs
 from netvigil_tabular.features.pca import PcaFeatures
 from netvigil_tabular.features.selection import Choose, LabelledSelection, Selection
@@ -17,7 +19,32 @@ from netvigil_tabular.features.selection import Choose, LabelledSelection, Selec
 @hookimpl
 def netvigil_encoders() -> Iterator[parts.Encoder]:
     """Autoencoders on flow features."""
-    yield from ()
+    yield parts.Encoder(
+        name=AutoencoderConfig.part,
+        summary="Autoencoder of flow features; emits error terms, and its code as embedding.",
+        config=AutoencoderConfig,
+        make=_reconstructor,
+        accepts=("flows-only", "flow-host"),
+        emits=frozenset({"terms", "embedding"}),
+        presets=presets.PRESETS,
+        spaces=presets.SPACES,
+    )
+    yield parts.Encoder(
+        name=VaeConfig.part,
+        summary="Variational autoencoder of flow features; with beta a beta-VAE.",
+        config=VaeConfig,
+        make=_reconstructor,
+        accepts=("flows-only", "flow-host"),
+        emits=frozenset({"terms", "embedding"}),
+        presets=presets.VAE_PRESETS,
+        spaces=presets.VAE_SPACES,
+    )
+
+
+def _reconstructor(config: Any) -> Any:
+    from netvigil_tabular.encoder import Reconstructor
+
+    return Reconstructor(config)
 
 
 @hookimpl
