@@ -6,7 +6,7 @@ the split. Within it, transforms that call themselves supervised can, for classi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -122,13 +122,7 @@ def prepare(
     first = next(store.batches(rows=1))
     builder: protocols.GraphBuilder = assembly.builder.make()
     builder.check(first)
-    contract = select_features(
-        first.table.column_names,
-        first.category_names,
-        feature_set=experiment.features.set,
-        allow_shortcuts=experiment.features.allow_shortcuts,
-        origin_us=int(first.start_us[0]) if first.info.time_basis == "clock" else None,
-    )
+    contract = _contract(first, experiment)
     truth = _truth(store, assembly, phases)
     tested = _tested(store, sources, truth, assembly)
     split = make_split(experiment.split, store, classes=truth.classes(), tested=tested)
@@ -139,28 +133,23 @@ def prepare(
     trained = train_filter(experiment.train, split, truth)
     sample = _fit_sample(experiment, trained.keep)
     with phases.phase("fit transforms", int(sample.sum())) as advance:
-        lesson = partial(_lesson, store, experiment, contract, split, truth)
         transforms, profile = fit_transforms(
             assembly.transforms,
             _flows(store, sample, contract),
             contract,
             seed=experiment.run.seeds[0],
-            lesson=lesson,
+            lesson=partial(_lesson, store, experiment, contract, split, truth),
         )
         advance(int(sample.sum()))
     counts = TrainCounts()
-    windows = {}
     masks = {name: split.role == ROLES[name] for name in needed}
     masks |= _train_masks(trained.keep, experiment.train.hold_out if assembly.calibrated else 0.0)
+    windows = {}
     for name, mask in masks.items():
         with phases.phase("transform and build", int(mask.sum())) as advance:
             batches = _watched(store.select(mask, columns=pass_columns(contract)), advance)
-            windows[name] = _spool(
-                _counted(batches, counts) if name in {"train", HELD_OUT} else batches,
-                lambda f: apply_transforms(transforms, extract(f, contract)),
-                builder,
-                work / f"windows-{name}",
-            )
+            batches = _counted(batches, counts) if name in {"train", HELD_OUT} else batches
+            windows[name] = _spool(batches, contract, transforms, builder, work / f"windows-{name}")
     if not calibrated:  # no flow of any window
         windows["calibrate"] = SpooledWindows(windows["train"].whole[0:0])
     return Prepared(
@@ -178,6 +167,17 @@ def prepare(
         builder=builder,
         counts=counts,
         windows=windows,
+    )
+
+
+def _contract(first: FlowTable, experiment: Experiment) -> FeatureContract:
+    """Choose the features of a source by its first flow."""
+    return select_features(
+        first.table.column_names,
+        first.category_names,
+        feature_set=experiment.features.set,
+        allow_shortcuts=experiment.features.allow_shortcuts,
+        origin_us=int(first.start_us[0]) if first.info.time_basis == "clock" else None,
     )
 
 
@@ -253,10 +253,14 @@ def _flows(
 
 def _spool(
     batches: Iterator[tuple[int, FlowTable]],
-    features_of: Callable[[FlowTable], FlowFeatures],
+    contract: FeatureContract,
+    transforms: tuple[protocols.FlowTransform, ...],
     builder: protocols.GraphBuilder,
     folder: Path,
 ) -> SpooledWindows:
+    def features_of(flows: FlowTable) -> FlowFeatures:
+        return apply_transforms(transforms, extract(flows, contract))
+
     spooled = spool_windows(batches, features_of, builder, folder)
     assert spooled is not None  # Split.require and train_filter refuse empty parts
     return spooled
