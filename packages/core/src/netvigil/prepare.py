@@ -115,10 +115,8 @@ def prepare(
     assembly.encoder.make()  # a device that is not there is refused before a byte is read
     flows = experiment.flows
     reading = choose_reader(flows.source, plugins, name=flows.reader, options=flows.options)
-    paths = list(flows.sources().values())
-    store, sources = open_sources(
-        paths if test else paths[:1], reading, work / "flows.parquet", phases
-    )
+    paths = list(flows.sources().values())[: None if test else 1]
+    store, sources = open_sources(paths, reading, work / "flows.parquet", phases)
     first = next(store.batches(rows=1))
     builder: protocols.GraphBuilder = assembly.builder.make()
     builder.check(first)
@@ -126,10 +124,7 @@ def prepare(
     truth = _truth(store, assembly, phases)
     tested = _tested(store, sources, truth, assembly)
     split = make_split(experiment.split, store, classes=truth.classes(), tested=tested)
-    calibrated = experiment.split.protocol == "ranges" or experiment.split.calibrate > 0
-    needed = ["train", *(["calibrate"] if calibrated else []), *(["test"] if test else [])]
-    for name in needed:
-        split.require(name)
+    needed = _needed(experiment, split, test=test)
     trained = train_filter(experiment.train, split, truth)
     sample = _fit_sample(experiment, trained.keep)
     with phases.phase("fit transforms", int(sample.sum())) as advance:
@@ -150,8 +145,7 @@ def prepare(
             batches = _watched(store.select(mask, columns=pass_columns(contract)), advance)
             batches = _counted(batches, counts) if name in {"train", HELD_OUT} else batches
             windows[name] = _spool(batches, contract, transforms, builder, work / f"windows-{name}")
-    if not calibrated:  # no flow of any window
-        windows["calibrate"] = SpooledWindows(windows["train"].whole[0:0])
+    windows.setdefault("calibrate", SpooledWindows(windows["train"].whole[0:0]))  # of no flow
     return Prepared(
         experiment=experiment,
         assembly=assembly,
@@ -168,6 +162,15 @@ def prepare(
         counts=counts,
         windows=windows,
     )
+
+
+def _needed(experiment: Experiment, split: Split, *, test: bool) -> list[str]:
+    """Name the parts that are used; none of them may be empty."""
+    calibrated = experiment.split.protocol == "ranges" or experiment.split.calibrate > 0
+    needed = ["train", *["calibrate"] * calibrated, *["test"] * test]
+    for name in needed:
+        split.require(name)
+    return needed
 
 
 def _contract(first: FlowTable, experiment: Experiment) -> FeatureContract:
