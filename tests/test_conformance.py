@@ -32,6 +32,19 @@ GRAPH_ENCODERS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """What trains for long is held to its contract after a few epochs, in each form it has."""
 
+CLASSIFIERS: dict[str, dict[str, Any]] = {
+    "random-forest": {"n_estimators": 10},
+    "extra-trees": {"n_estimators": 10},
+    "hist-gradient-boosting": {"max_iter": 10, "min_samples_leaf": 5},
+    "mlp": {"hidden": [16], "batch": 32, "epochs": 20, "learning_rate": 0.02, "device": "cpu"},
+    "voting": {
+        "members": [{"name": "random-forest", "n_estimators": 5}, "logistic-regression"],
+        "calibration": "sigmoid",
+    },
+    "naive-bayes": {"calibration": "isotonic", "calibration_by": "folds"},
+}
+"""Smaller than the defaults, and some of them calibrated."""
+
 KINDS = sorted({check.kind for check in ALL_CHECKS}, key=lambda kind: kind.__name__)
 
 
@@ -91,6 +104,8 @@ def given(part: parts.Part[Any], folder: Path) -> Given:
         return labelled(part.name, folder)
     if part.name == "fixed":
         return Given(config={"value": 1.5})
+    if isinstance(part, parts.Classifier):
+        return Given(config=CLASSIFIERS.get(part.name))
     return Given()
 
 

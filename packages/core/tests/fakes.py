@@ -322,6 +322,7 @@ class FlowsOnly:
             flow_dst=target,
             node_ptr=node_ptr,
             node_key=keys,
+            flow_service=flows.flow_id.astype(np.uint64),  # any key will do
         )
 
     def nodes(self, flows: FlowTable, window: Any, windows: int) -> tuple[Any, Any, Any, Any]:
@@ -430,6 +431,24 @@ class Sigma:
     def set_state(self, state: State) -> Self:
         self.mean_, self.deviation_ = state.arrays["mean"], state.arrays["deviation"]
         return self
+
+
+class Squares(Sigma):
+    """Gives each feature's squared distance in deviations: an error that is a sum over features."""
+
+    def feature_errors(self, windows: WindowGraphs) -> Any:
+        encoded = self.encode(windows).embedding
+        assert encoded is not None
+        return np.where(self.deviation_ > 1e-4, np.square(encoded), 0).astype(np.float32)
+
+
+class Crowded(Raw):
+    """Gives each flow how many flows of its window its source sent: a graph method by hand."""
+
+    def encode(self, windows: WindowGraphs) -> EncodedFlows:
+        rows, _ = windows.node_rows()
+        sent = np.bincount(rows, minlength=1)[rows].astype(np.float32)
+        return EncodedFlows(windows.flow_id, _starts(windows), terms={"sent": sent})
 
 
 # --- scorers and thresholds ----------------------------------------------------------------------
@@ -635,6 +654,20 @@ def netvigil_encoders() -> Iterator[parts.Encoder]:
         make=Sigma,
         accepts=("flow-host",),
         emits=frozenset({"embedding", "terms"}),
+    )
+    yield parts.Encoder(
+        name="squares",
+        summary="Squared distance in deviations, by feature.",
+        config=SigmaConfig,
+        make=Squares,
+        emits=frozenset({"embedding", "terms"}),
+    )
+    yield parts.Encoder(
+        name="crowded",
+        summary="Flows that the source sent.",
+        make=Crowded,
+        emits=frozenset({"terms"}),
+        passes="none",
     )
 
 

@@ -74,7 +74,7 @@ def test_a_byte_order_mark_is_passed_over(write):
         (MINIMAL + "[run]\nseeds = ['a']", ["run.seeds", "Found: 'a'"]),
         (MINIMAL + "[run]\nseeds = []", ["seeds must be distinct, and at least one"]),
         (MINIMAL + "[run]\nseeds = [1, 1]", ["seeds must be distinct"]),
-        (MINIMAL + "[split]\ntrain = 1.5", ["split.train", "less than 1"]),
+        (MINIMAL + "[split]\ntrain = 1.5", ["split.train", "less than or equal to 1"]),
         (MINIMAL + "[split]\ntrain = 'much'", ["split.train", "number"]),
         (MINIMAL + "[split]\ntrain = 0.8\ncalibrate = 0.2", ["leave something to test"]),
         (MINIMAL + "[split]\nprotocol = 'random'", ["split.protocol", "'paper-shuffled'"]),

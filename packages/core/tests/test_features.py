@@ -14,6 +14,8 @@ from netvigil.errors import ConfigError
 from netvigil.features import CORE35, NUMERIC, FeatureContract, extract, select_features, shortcut
 from netvigil.testing.strategies import flow_tables
 
+from . import fakes
+
 COLUMNS = (*CANONICAL, "conn_state", "x_a", "x_sttl", "x_min_ttl", "c_service", "source_row")
 CATEGORIES = ("conn_state", "c_service")
 
@@ -159,3 +161,18 @@ def test_the_digest_tells_feature_lists_apart():
 def test_what_a_source_lacks_is_listed():
     contract = FeatureContract(numeric=("x_a", "x_b"), categories=("c_d",))
     assert contract.missing_from(["x_b", "z"]) == ["x_a", "c_d"]
+
+
+def test_a_time_is_a_feature_only_where_it_is_allowed_and_there_is_a_clock():
+    rows = {**fakes.traffic(3), "start_us": [fakes.EPOCH_US + s for s in (0, 1_500_000, 9_000_000)]}
+    rows["end_us"] = [start + 250_000 for start in rows["start_us"]]
+    flows = fakes.make_flows({k: v for k, v in rows.items() if k != "label"})
+    allowed = {"allow_shortcuts": ["start", "end"]}
+    found = select_features(flows.table.column_names, [], origin_us=fakes.EPOCH_US, **allowed)
+    assert found.numeric[-2:] == ("start", "end")
+    assert extract(flows, found).x[:, -2:].tolist() == [[0, 0.25], [1.5, 1.75], [9, 9.25]]
+    with pytest.raises(ConfigError, match="no clock, so start and end cannot be a feature"):
+        select_features(flows.table.column_names, [], **allowed)
+    plain = select_features(flows.table.column_names, [], origin_us=fakes.EPOCH_US)
+    assert plain.origin_us is None
+    assert not {"start", "end"} & {*plain.numeric}

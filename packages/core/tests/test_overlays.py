@@ -114,6 +114,15 @@ def test_parity_goes_before_the_preset_and_behind_the_file():
     assert (found.split.protocol, found.split.train) == ("time", 0.65)
 
 
+def test_parity_of_an_encoder_without_an_official_pipeline_only_permits():
+    found = resolved(encoder={"name": "sigma"}, run={"parity": True})
+    assert said(found) == {
+        "flows": {"source": Path("/nowhere/a.csv")},
+        "encoder": {"name": "sigma"},
+        "run": {"parity": True},
+    }
+
+
 @pytest.mark.parametrize("parity", [False, True])
 def test_resolving_twice_changes_nothing(parity):
     once = resolved(
@@ -144,10 +153,6 @@ class TestRefused:
     def test_a_preset_of_an_encoder_without(self):
         with pytest.raises(ConfigError, match="'sigma' publishes no presets"):
             resolved(encoder={"name": "sigma", "preset": "published"})
-
-    def test_parity_of_an_encoder_without(self):
-        with pytest.raises(ConfigError, match="'sigma' has no official pipeline"):
-            resolved(encoder={"name": "sigma"}, run={"parity": True})
 
     def test_an_unknown_encoder(self):
         with pytest.raises(UnknownPartError, match="Did you mean 'official'"):

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from netvigil import hookimpl, parts, runner
+from netvigil.bundle import load_bundle
+from netvigil.comparison.marks import marks_of
 from netvigil.config import load_experiment
 from netvigil.contracts import FlowFeatures
 from netvigil.errors import ConfigError, ContractError, IncompatiblePartsError, RunError
@@ -96,11 +98,12 @@ class TestRefused:
         [
             {"split": {"protocol": "paper-stratified"}},
             {"features": {"transforms": ["center", "benign-mean"]}},
+            {"features": {"transforms": ["center"], "fit_on": "all"}},
         ],
     )
     def test_without_parity(self, sections, source):
         experiment = fakes.experiment(source, **sections)
-        with pytest.raises(ConfigError, match="reads labels") as caught:
+        with pytest.raises(ConfigError, match=r"reads labels|they are tested on") as caught:
             assemble(experiment, fakes.plugins(Official()), base=source.parent)
         assert "Set run.parity = true" in str(caught.value)
 
@@ -175,6 +178,117 @@ class TestReceipt:
         )
         assert first[0].score.tobytes() == second[0].score.tobytes()
         assert first[1] == second[1]
+
+
+class TestOneLeakAlone:
+    """An encoder without an official pipeline: the file switches each leak on by name."""
+
+    ONLY = {"run": {"seeds": [0], "parity": True}}  # noqa: RUF012 - read, never written
+
+    def of(self, source, out, **sections):
+        return run(source, out, **(self.ONLY | sections))
+
+    def test_none(self, source, tmp_path):
+        receipt = self.of(source, tmp_path / "run")
+        assert receipt.parity == ("NONE OF THE OFFICIAL CHOICES IS IN FORCE",)
+        strict = run(source, tmp_path / "strict", run={"seeds": [0]})
+        assert receipt.evaluation.headline == strict.evaluation.headline.model_copy(
+            update={"methods": receipt.evaluation.headline.methods}
+        )
+        first, second = (r.evaluation.headline.methods[-1].metrics for r in (receipt, strict))
+        assert first == second
+
+    def test_transforms_fitted_on_all_flows(self, source, tmp_path):
+        features = {"transforms": ["center"]}
+        leaky = features | {"fit_on": "all"}
+        receipt = self.of(source, tmp_path / "all", features=leaky)
+        assert receipt.parity == ("TRANSFORMS FITTED ON ALL FLOWS",)
+        assert not receipt.labels.transforms
+        self.of(source, tmp_path / "train", features=features)
+        medians = [
+            load_bundle(tmp_path / name / "bundle", fakes.plugins(Official()))[0]
+            .transforms[0]
+            .get_state()
+            .arrays["median"]
+            for name in ("all", "train")
+        ]
+        everything = np.array(fakes.traffic(300)["x_a"], np.float32)
+        column = receipt.features.names.index("x_a")
+        assert medians[0][column] == pytest.approx(np.median(everything), abs=1e-6)
+        assert medians[1][column] != pytest.approx(np.median(everything), abs=1e-6)
+
+    def test_time_as_a_feature(self, source, tmp_path):
+        receipt = self.of(
+            source,
+            tmp_path / "run",
+            features={"transforms": ["center"], "allow_shortcuts": ["start"]},
+        )
+        assert receipt.parity == ("SHORTCUT FEATURES START",)
+        assert "start" in receipt.features.names
+        pipeline, _ = load_bundle(tmp_path / "run" / "bundle", fakes.plugins(Official()))
+        rows = np.array(fakes.traffic(300)["start_us"])
+        assert pipeline.contract.origin_us == rows[0]
+
+    def test_duplicates_kept(self, source, tmp_path):
+        rows = {name: [*values, *values[-40:]] for name, values in fakes.traffic(300).items()}
+        fakes.write_csv(source, rows)
+        kept = {**fakes.settings(source)["split"], "duplicates": "count"}
+        receipt = self.of(source, tmp_path / "kept", split=kept)
+        assert receipt.parity == ("DUPLICATES KEPT",)
+        assert (receipt.split.repeats, receipt.split.repeats_across) == (40, 0)
+        words = dict(receipt_lines(receipt))["exact repeats"]
+        assert words.startswith("40 of 340 flows, kept: 300 differ;")
+        dropped = self.of(source, tmp_path / "dropped", split=kept | {"duplicates": "drop"})
+        assert dropped.parity == ("NONE OF THE OFFICIAL CHOICES IS IN FORCE",)
+        assert dropped.split.parts["repeated"].flows == 40
+        flows = {name: part.flows for name, part in receipt.split.parts.items()}
+        assert dropped.split.parts["test"].flows == flows["test"] - 40
+        assert "left out: 300 differ" in dict(receipt_lines(dropped))["exact repeats"]
+
+
+class TestBenignCalibration:
+    SPLIT = {"protocol": "time", "train": 0.5, "calibrate": 0.2}  # noqa: RUF012 - only read
+    CUT = {"name": "quantile", "keep": 0.01}  # noqa: RUF012 - only read
+
+    def of(self, source, out, *, benign):
+        train = {"benign_calibration": benign}
+        return run(
+            source, out, split=self.SPLIT, train=train, threshold=self.CUT, run={"seeds": [0]}
+        )
+
+    def test_the_cut_is_set_without_the_attacks_and_the_receipt_says_so(self, source, tmp_path):
+        whole = self.of(source, tmp_path / "whole", benign=False)
+        calm = self.of(source, tmp_path / "calm", benign=True)
+        assert whole.split.parts["calibrate"].attacks > 0
+        (before,), (after,) = (
+            [m for m in r.evaluation.headline.methods if m.kind == "method"] for r in (whole, calm)
+        )
+        assert after.metrics["auroc"] == before.metrics["auroc"]
+        assert after.cuts[0] < before.cuts[0]
+        assert calm.labels.words().startswith("calibration filter, evaluation; not: train filter")
+        assert not whole.labels.calibration
+        (snooping,) = [p for p in calm.pitfalls if p.id == "P3"]
+        assert "attacks were taken out of what the cut was set on" in snooping.why
+        assert "F" in marks_of(calm, after)
+        assert "F" not in marks_of(whole, before)
+
+    def test_nothing_is_left(self, tmp_path):
+        rows = fakes.traffic(300)
+        rows["label"][100:260] = ["scan"] * 160
+        source = fakes.write_csv(tmp_path / "b.csv", rows)
+        with pytest.raises(RunError, match="nothing can set the cut"):
+            self.of(source, tmp_path / "run", benign=True)
+
+
+def test_a_supervised_transform_meets_the_attacks_that_training_leaves_out(source, tmp_path):
+    split = {"protocol": "time", "train": 0.5, "calibrate": 0.2}
+    BenignMean.seen.clear()
+    sections = PARITY | {"split": split, "train": {"drop_attacks": True}}
+    receipt = run(source, tmp_path / "run", **sections)
+    train = receipt.split.parts["train"]
+    assert train.attacks > 0
+    assert BenignMean.seen == [(train.flows, train.attacks)]
+    assert receipt.train_attack_share == 0
 
 
 def test_a_supervised_transform_learns_from_known_train_flows_only(tmp_path):

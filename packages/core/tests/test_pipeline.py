@@ -59,7 +59,7 @@ class TestRefused:
         with pytest.raises(ConfigError) as caught:
             assembled(evaluate={"baselines": [], place: twice})
         assert str(caught.value).splitlines() == [
-            "Two scorers would be called 'forest' in the table.",
+            "Two rows would be called 'forest' in the table.",
             f"[evaluate.{place}]",
             "Give one a label: {name = 'forest', label = 'forest-2', ...}.",
         ]

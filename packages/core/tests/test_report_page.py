@@ -6,11 +6,15 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 
 import pytest
+from markupsafe import escape
 
 from netvigil.errors import ConfigError, RunError
 from netvigil.evaluation import printable
+from netvigil.explaining.explain import Request, explain
+from netvigil.explaining.results import FILE, Explanations
 from netvigil.phases import Phases
 from netvigil.report import open_run, open_runs, to_html, write_page, write_pngs
 from netvigil.report import page as module
@@ -155,6 +159,71 @@ def test_hostile_text_is_only_text(tmp_path):
     assert printable(evil) in data["hosts"]
     assert not {"\x1b", "\u202e"} & set(json.dumps(data, ensure_ascii=False))
     assert write_pngs([run], tmp_path / "png", phases=Phases())
+
+
+@pytest.fixture(scope="module")
+def why(tmp_path_factory):
+    """A run whose alerts were explained, from a source with a hostile name; tests only read it."""
+    evil = finished.HOSTILE
+    rows = finished.changed(fakes.traffic(), src=lambda v: evil if v == "203.0.113.9" else v)
+    folder = finished.run(tmp_path_factory.mktemp("why"), rows)
+    (folder / FILE).write_text(explain(folder, fakes.plugins(), Request(top=7)).to_json(), "utf-8")
+    return folder
+
+
+def test_a_run_that_was_explained_says_what_its_alerts_rest_on(why):
+    run = open_run(why)
+    text = to_html([run])
+    page = Page(text)
+    place = page.headings.index("What the alerts rest on")
+    assert page.headings[place - 1] == "Alerts"
+    for title in (
+        "Features over all explained flows",
+        "Which features matter most",
+        "The highest of them in detail",
+    ):
+        assert text.count(title) == 1
+    assert "7 flows by permutation and occlusion; 7 of them are listed." in text
+    section = text[text.index('<section class="explained">') :].split("</section>")[0]
+    assert section.count("<details") == 7
+    assert section.count("<details open>") == 1
+    first = run.explanations.flows[0]
+    assert escape(first.told[0].features[0].words) in section
+    assert f"flow {first.flow_id}" in section
+    assert "without the leading" in section
+
+
+def test_hostile_text_of_an_explanation_is_only_text(why):
+    text = to_html([open_run(why)])
+    assert "<script>alert" not in text
+    assert "\x1b" not in text
+    page = Page(text)
+    assert not [attrs for _, attrs in page.elements if "onmouseover" in attrs]
+    assert len(page.all("script")) == len(module.SCRIPTS) + 1
+    assert str(escape(printable(finished.HOSTILE))) in text
+
+
+def test_a_run_that_was_not_explained_has_no_such_section(text):
+    assert "What the alerts rest on" not in text
+
+
+def test_explanations_without_a_flow_or_a_feature_leave_out_what_needs_them(why, tmp_path):
+    folder = shutil.copytree(why, tmp_path / "run")
+    found = Explanations.load(folder / FILE)
+    (folder / FILE).write_text(found.model_copy(update={"flows": (), "summary": {}}).to_json())
+    assert "What the alerts rest on" not in to_html([open_run(folder)])
+    around = explain(why, fakes.plugins(), Request(top=2, explainers=("occlusion",)))
+    (folder / FILE).write_text(around.to_json())
+    text = to_html([open_run(folder)])
+    assert "What the alerts rest on" in text
+    assert "Which features matter most" not in text
+
+
+def test_explanations_that_are_damaged_are_refused(why, tmp_path):
+    folder = shutil.copytree(why, tmp_path / "run")
+    (folder / FILE).write_text("{")
+    with pytest.raises(RunError, match="explanations are damaged"):
+        open_run(folder)
 
 
 def test_several_runs_get_a_tab_each_and_one_table(labelled, tmp_path):

@@ -16,7 +16,7 @@ from netvigil import config
 from netvigil.contracts import FlowInfo, FlowTable
 from netvigil.contracts.flows import CANONICAL, TIMESTAMP
 from netvigil.errors import ConfigError, RunError
-from netvigil.splits import CALIBRATE, TEST, TRAIN, UNUSED, Split, iso, make_split
+from netvigil.splits import CALIBRATE, REPEATED, TEST, TRAIN, UNUSED, Split, iso, make_split
 from netvigil.store import FlowStore
 
 from . import fakes
@@ -239,3 +239,33 @@ class TestRows:
         found = split(table(np.arange(10) * S), protocol="rows", train=0.5, calibrate=0.2)
         assert found.role.tolist() == [1] * 5 + [2] * 2 + [3] * 3
         assert found.duration_s("test") == 2
+
+
+class TestDuplicates:
+    # Ten flows without a clock: rows 0 to 4 teach, 5 and 6 calibrate, 7 to 9 test.
+    SPLIT = {"protocol": "rows", "train": 0.5, "calibrate": 0.2}  # noqa: RUF012 - only read
+    BYTES = (1, 2, 1, 3, 4, 5, 2, 6, 6, 1)
+
+    def of(self, **values) -> Split:
+        flows = table(flows=10)
+        place = flows.table.column_names.index("fwd_bytes")
+        counted = pa.array(self.BYTES, pa.uint64())
+        flows = FlowTable(flows.table.set_column(place, "fwd_bytes", counted), flows.info)
+        return split(flows, **self.SPLIT, **values)
+
+    def test_nobody_looks_unless_asked(self):
+        found = self.of()
+        assert (found.repeats, found.repeats_across) == (None, None)
+        assert found.role.tolist() == [1] * 5 + [2] * 2 + [3] * 3
+
+    def test_counted(self):
+        found = self.of(duplicates="count")
+        # Rows 2, 6, 8 and 9 repeat; of these 6 (first in train) and 9 stand in another part.
+        assert (found.repeats, found.repeats_across) == (4, 2)
+        assert found.role.tolist() == self.of().role.tolist()
+
+    def test_dropped(self):
+        found = self.of(duplicates="drop")
+        assert found.role.tolist() == [1, 1, REPEATED, 1, 1, 2, REPEATED, 3, REPEATED, REPEATED]
+        assert (found.repeats, found.repeats_across) == (4, 2)
+        assert found.describe()["unused"] == 0

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from netvigil import builtins, runner
+from netvigil import builtins, learn, runner
 from netvigil.cli import main
+from netvigil.comparison import compare, find_runs, to_html, to_rows
 from netvigil.errors import ConfigError, RunError, UnknownPartError
 from netvigil.phases import Phases
+from netvigil.report.axes import sweeps
 from netvigil.suite import SuiteNote, is_suite, load_suite, run_suite
 
 from . import fakes
@@ -40,10 +42,11 @@ def write(tmp_path):
     for name, seed in (("a", 0), ("b", 1)):
         fakes.write_csv(tmp_path / f"{name}.csv", fakes.traffic(200, seed=seed))
 
-    def write_suite(axes=AXES, **sections) -> Path:
+    def write_suite(axes=AXES, mode=None, **sections) -> Path:
         shared = fakes.settings("a.csv", **{"flows": None, "run": {"seeds": [0]}, **sections})
+        suite = {"vary": axes} | ({} if mode is None else {"mode": mode})
         path = tmp_path / "suite.toml"
-        path.write_text(tomli_w.dumps({**shared, "suite": {"vary": axes}}), "utf-8")
+        path.write_text(tomli_w.dumps({**shared, "suite": suite}), "utf-8")
         return path
 
     return write_suite
@@ -166,6 +169,83 @@ class TestReading:
         assert not is_suite(plain)
 
 
+class TestOneAtATime:
+    AXES = (
+        {**AXES[0], "crossed": True},
+        AXES[1],
+        {"axis": "keep", "values": {"few": {}, "many": {"threshold": {"keep": 0.4}}}},
+    )
+
+    @pytest.fixture
+    def path(self, write):
+        return write([*self.AXES], mode="one-at-a-time", threshold={"name": "quantile"})
+
+    def test_each_value_alone_with_each_data(self, path):
+        suite = load_suite(path)
+        assert [c.name for c in suite.combinations] == [
+            *("one/base", "one/scorer-forest", "one/keep-many"),
+            *("two/base", "two/scorer-forest", "two/keep-many"),
+        ]
+        assert suite.base == {"scorer": "median", "keep": "few"}
+        at = {c.name: c for c in suite.combinations}["two/keep-many"]
+        assert dict(at.at) == {"data": "two", "scorer": "median", "keep": "many"}
+        assert at.experiment.threshold.options == {"keep": 0.4}
+        assert at.experiment.scorer.name == "median-distance"
+
+    def test_only_and_resume_and_the_note(self, path, tmp_path):
+        out = tmp_path / "out"
+        outcomes = run(path, out, only=["data=one,keep=many"])
+        assert states(outcomes) == {"one/keep-many": "finished"}
+        outcomes = run(path, out, only=["data=one"], resume=True)
+        assert states(outcomes) == {
+            "one/base": "finished",
+            "one/scorer-forest": "finished",
+            "one/keep-many": "found",
+        }
+        note = SuiteNote.read(out)
+        assert list(note.combinations) == ["one/base", "one/scorer-forest", "one/keep-many"]
+        assert note.base == {"scorer": "median", "keep": "few"}
+
+    def test_the_comparison_names_what_differs_and_draws_each_axis(self, path, tmp_path):
+        out = tmp_path / "out"
+        run(path, out)
+        found, notes = find_runs([out])
+        compared = compare(found, notes=notes)
+        lines = [line.name for line in compared.lines() if line.kind == "method"]
+        assert lines == [
+            "sigma + forest",
+            "sigma + median-distance (base)",
+            "sigma + median-distance (keep many)",
+        ]
+        rows = {row["runs"]: row for row in to_rows(compared) if row["kind"] == "method"}
+        assert rows["two/keep-many"]["axis_keep"] == "many"
+        assert rows["two/keep-many"]["axis_scorer"] == "median"
+        rule = next(row for row in to_rows(compared) if row["kind"] == "baseline")
+        assert (rule["axis_data"], rule["axis_scorer"]) == ("one", None)
+        drawn = sweeps(compared)
+        assert [(sweep.axis, sweep.values) for sweep in drawn] == [
+            ("scorer", ("median", "forest")),
+            ("keep", ("few", "many")),
+        ]
+        # Of the axis `keep`, the run with another scorer is left out.
+        assert [run.name for run in drawn[1].runs] == [
+            *("one/base", "one/keep-many", "two/base", "two/keep-many"),
+        ]
+        assert to_html(compared).count('data-figure="axis-') == 2
+
+    def test_two_combinations_of_one_folder(self, write):
+        axes = [
+            {"axis": "a", "values": {"x": {}, "b-c": {}}},
+            {"axis": "a-b", "values": {"x": {}, "C": {}}},
+        ]
+        with pytest.raises(ConfigError, match="would have the folder 'a-b-C'"):
+            load_suite(write(axes, mode="one-at-a-time", flows={"source": "a.csv"}))
+
+    def test_another_mode(self, write):
+        with pytest.raises(ConfigError, match="'mode'"):
+            load_suite(write(mode="random"))
+
+
 class TestRunning:
     def test_each_combination_has_its_run_folder(self, write, tmp_path):
         said = []
@@ -200,9 +280,9 @@ class TestRunning:
             run(write(), out, only=["data=one"])
         assert (out / "one/median.partial/identity.json").exists()
         monkeypatch.setattr(runner, "judge", real)
-        seed = runner.run_seed
+        seed = learn.run_seed
         monkeypatch.setattr(
-            runner, "run_seed", lambda *args, **named: asked.append(1) or seed(*args, **named)
+            learn, "run_seed", lambda *args, **named: asked.append(1) or seed(*args, **named)
         )
         outcomes = run(write(), out, only=["data=one"], resume=True)
         assert set(states(outcomes).values()) == {"finished"}

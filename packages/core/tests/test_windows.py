@@ -28,6 +28,7 @@ FIELDS = [
     "flow_x",
     "flow_src",
     "flow_dst",
+    "flow_service",
     "flow_ptr",
     "window_start",
     "node_ptr",

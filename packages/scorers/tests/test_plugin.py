@@ -40,13 +40,20 @@ def test_netvigil_scorers():
     found = {part.name: part for part in plugin.netvigil_scorers()}
     names = (
         "pca hbos cblof iforest knn lof ocsvm mcd gmm "
-        "dbscan hdbscan elliptic-envelope nystroem-ocsvm ecod copod weighted-terms"
+        "dbscan hdbscan elliptic-envelope nystroem-ocsvm ecod copod fused weighted-terms"
     )
     assert list(found) == names.split()
     assert all(isinstance(part, parts.Scorer) for part in found.values())
-    assert {name for name, part in found.items() if part.trusted_types} == {"iforest"}
+    assert {name for name, part in found.items() if part.trusted_types} == {"iforest", "fused"}
     assert {name for name, part in found.items() if part.needs == "terms"} == {"weighted-terms"}
+    assert {name for name, part in found.items() if part.calibrated} == {"fused"}
     assert {name for name, part in found.items() if part.transductive} == {"ecod", "copod"}
+
+
+def test_netvigil_encoders():
+    found = {part.name: part for part in plugin.netvigil_encoders()}
+    assert list(found) == ["rarity", "context"]
+    assert all(part.emits == {"terms"} and not part.seeded for part in found.values())
 
 
 def test_netvigil_thresholds():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netvigil import parts
+from netvigil.explaining.config import OcclusionConfig, PermutationConfig, ShapConfig
 from netvigil.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -35,6 +36,40 @@ def netvigil_alert_exporters() -> Iterator[parts.AlertExporter]:
 
 
 @hookimpl
+def netvigil_explainers() -> Iterator[parts.Explainer]:
+    """Yield the explainers that need nothing of any method, so that core can have them."""
+    yield parts.Explainer(
+        name="reconstruction-shares",
+        summary="Exact shares of an encoder's reconstruction error, feature by feature.",
+        make=_shares,
+        rank=10,
+        unit="reconstruction error",
+    )
+    yield parts.Explainer(
+        name="permutation",
+        summary="Mean fall of the score with a feature's values from train flows; any scorer.",
+        config=PermutationConfig,
+        make=_permutation,
+        rank=20,
+    )
+    yield parts.Explainer(
+        name="shap",
+        summary="Shapley values of the leading features; any scorer; extra netvigil[shap].",
+        config=ShapConfig,
+        make=_shap,
+        rank=30,
+    )
+    yield parts.Explainer(
+        name="occlusion",
+        summary="Fall of the score without flows around a flow; any method with hosts.",
+        config=OcclusionConfig,
+        make=_occlusion,
+        about="neighbours",
+        rank=10,
+    )
+
+
+@hookimpl
 def netvigil_executors() -> Iterator[parts.Executor]:
     """Yield the places core can run seeds in."""
     yield parts.Executor(name="serial", summary="One after another, in this process.", make=_serial)
@@ -50,6 +85,30 @@ def _jsonl(_: parts.PartConfig) -> protocols.AlertExporter:
     from netvigil.exporters import Jsonl
 
     return Jsonl()
+
+
+def _shares(config: parts.NoConfig) -> protocols.Explainer:
+    from netvigil.explaining.shares import ReconstructionShares
+
+    return ReconstructionShares(config)
+
+
+def _permutation(config: PermutationConfig) -> protocols.Explainer:
+    from netvigil.explaining.permutation import Permutation
+
+    return Permutation(config)
+
+
+def _shap(config: ShapConfig) -> protocols.Explainer:
+    from netvigil.explaining.shapley import Shap
+
+    return Shap(config)
+
+
+def _occlusion(config: OcclusionConfig) -> protocols.Explainer:
+    from netvigil.explaining.occlusion import Occlusion
+
+    return Occlusion(config)
 
 
 def _serial(_: parts.PartConfig) -> protocols.Executor:

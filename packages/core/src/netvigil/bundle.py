@@ -20,20 +20,25 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from netvigil import parts
+from netvigil import classes, parts
 from netvigil.baselines import TrainCounts
 from netvigil.config import Choice
 from netvigil.contracts import FlowInfo
 from netvigil.errors import BundleError, NetvigilError
 from netvigil.features import FeatureContract
-from netvigil.pipeline import Assembly, Chosen, Pipeline, choose
+from netvigil.pipeline import Assembly, Chosen, Joined, Pipeline, choose, in_both_places
 from netvigil.plugins import Plugins
+from netvigil.profile import FeatureProfile
 from netvigil.protocols import State, Stateful
-from netvigil.reasons import FeatureProfile
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 _READER = ("name", "config", "distribution", "version")
+_UNSUPERVISED: dict[str, type[parts.Part[Any]]] = {
+    "encoder": parts.Encoder,
+    "scorer": parts.Scorer,
+}
+_SUPERVISED: dict[str, type[parts.Part[Any]]] = {"classifier": parts.Classifier}
 _VERSIONED = (
     "netvigil",
     "nfstream",
@@ -94,7 +99,7 @@ def save_bundle(pipeline: Pipeline, folder: Path, *, experiment: Mapping[str, An
 def load_bundle(folder: Path, plugins: Plugins) -> tuple[Pipeline, str]:
     """Read a bundle back and return the pipeline and the bundle's digest.
 
-    An encoder that has a setting `device` gets "auto": a bundle made on a GPU works on a machine
+    A model that has a setting `device` gets "auto": a bundle made on a GPU works on a machine
     without one, and the other way round, with scores that agree to the last digits.
 
     Raises:
@@ -126,8 +131,11 @@ def _rooms(pipeline: Pipeline) -> list[tuple[str, Chosen, Any]]:
     return [
         *((f"transform-{i}", chosen, made) for i, (chosen, made) in enumerate(transforms)),
         ("builder", a.builder, None),
-        ("encoder", a.encoder, pipeline.encoder),
-        ("scorer", a.scorer, pipeline.scorer),
+        *(
+            [("encoder", a.encoder, pipeline.encoder), ("scorer", a.scorer, pipeline.scorer)]
+            if a.classifier is None
+            else [("classifier", a.classifier, pipeline.encoder)]
+        ),
         ("threshold", a.threshold, pipeline.threshold),
         ("exporter", a.exporter, None),
     ]
@@ -151,10 +159,10 @@ def _save_part(chosen: Chosen, made: Stateful | None, room: str, folder: Path) -
 
 def _load(folder: Path, manifest: dict[str, Any], plugins: Plugins) -> Pipeline:
     rooms = manifest["rooms"]
+    supervised = "classifier" in rooms
     kinds: dict[str, type[parts.Part[Any]]] = {
         "builder": parts.GraphBuilder,
-        "encoder": parts.Encoder,
-        "scorer": parts.Scorer,
+        **(_SUPERVISED if supervised else _UNSUPERVISED),
         "threshold": parts.Threshold,
         "exporter": parts.AlertExporter,
     }
@@ -162,12 +170,17 @@ def _load(folder: Path, manifest: dict[str, Any], plugins: Plugins) -> Pipeline:
     kinds |= dict.fromkeys(names, parts.FlowTransform)
     chosen = {n: _choose(rooms[n], kind, n, plugins, folder) for n, kind in kinds.items()}
     made = {n: _load_part(c, rooms[n], n, folder) for n, c in chosen.items()}
+    if supervised:
+        chosen["encoder"], chosen["scorer"] = in_both_places(chosen["classifier"])
+        made["encoder"] = classes.Classes(made["classifier"])
+        made["scorer"] = chosen["scorer"].make()
     features = manifest["features"]
     contract = FeatureContract(
         numeric=tuple(features["numeric"]),
         categories=tuple(features["categories"]),
         denied=tuple((name, why) for name, why in features["denied"]),
         allowed_shortcuts=tuple(features["allowed_shortcuts"]),
+        origin_us=features.get("origin_us"),  # bundles of before it existed lack it
     )
     counts, profile = (
         State(arrays=_read_arrays(folder / f"{name}.safetensors"), values=manifest[name])
@@ -181,6 +194,7 @@ def _load(folder: Path, manifest: dict[str, Any], plugins: Plugins) -> Pipeline:
         threshold=chosen["threshold"],
         labeller=None,
         exporter=chosen["exporter"],
+        classifier=chosen.get("classifier"),
     )
     return Pipeline(
         contract=contract,
@@ -209,14 +223,17 @@ def _choose(
         provider = f"{room['distribution']} {room['version']}"
         where = f"It was made with {provider}. {error}"
         raise BundleError(what, where=where, do=f"Install {provider}.") from error
-    return _anywhere(chosen) if kind is parts.Encoder else chosen
+    if kind not in (parts.Encoder, parts.Classifier):
+        return chosen
+    beside = [_choose(other, kind, name, plugins, folder) for other in room.get("beside", ())]
+    return Joined.of(_anywhere(chosen), tuple(beside)) if beside else _anywhere(chosen)
 
 
-def _anywhere(encoder: Chosen) -> Chosen:
-    """Let an encoder compute on what this machine has, not on what it was trained on."""
-    if "device" not in type(encoder.config).model_fields:
-        return encoder
-    return replace(encoder, config=encoder.config.model_copy(update={"device": "auto"}))
+def _anywhere(method: Chosen) -> Chosen:
+    """Let a model compute on what this machine has, not on what it was trained on."""
+    if "device" not in type(method.config).model_fields:
+        return method
+    return replace(method, config=method.config.model_copy(update={"device": "auto"}))
 
 
 def _load_part(chosen: Chosen, room: Mapping[str, Any], name: str, folder: Path) -> Any:

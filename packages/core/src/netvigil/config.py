@@ -7,7 +7,6 @@ the part's own settings, which are checked against the part's config model by `r
 from __future__ import annotations
 
 import copy
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,12 +16,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
+from netvigil.config_rules import require_sense
 from netvigil.errors import ConfigError, nearest
 from netvigil.layers import folder_of, read_layers
+from netvigil.overrides import SOURCES, override
 
 
 class Section(BaseModel):
@@ -67,10 +70,24 @@ class ChoosingSection(Section):
 
 
 class Flows(ChoosingSection):
-    """`[flows]`: where flows come from. `reader = "auto"` detects the dialect and says why."""
+    """`[flows]`: where flows come from. `reader = "auto"` detects the dialect and says why.
+
+    `test_source` is another source in the same dialect, all of whose flows are tested; `source` is
+    then divided between training and calibration alone.
+    """
 
     source: Path
+    test_source: Path | None = None
     reader: str = "auto"
+
+    def sources(self) -> dict[str, Path]:
+        """Return the one or two sources by their key."""
+        found = {key: getattr(self, key) for key in SOURCES}
+        return {key: path for key, path in found.items() if path is not None}
+
+    def names(self) -> dict[str, str]:
+        """Return the sources by name only, so that what is written travels."""
+        return {key: path.name for key, path in self.sources().items()}
 
 
 class Labels(ChoosingSection):
@@ -87,24 +104,32 @@ class Split(Section):
     sources without a clock; `ranges` takes ISO 8601 [from, to) pairs; `paper-shuffled` deals
     windows out at random, as several papers do, and lets a model see the future;
     `paper-stratified` deals flows out at random within each attack class, which reads labels too,
-    and is refused unless `run.parity` is on.
+    and is refused unless `run.parity` is on or the model is a classifier. `dice = "scikit-learn"`
+    deals them as its `train_test_split(stratify=..., random_state=seed)` does. `calibrate = 0`
+    leaves no calibration part, for thresholds that need none.
+
+    `duplicates` says what becomes of flows that repeat an earlier one exactly, in all but their
+    origin: `ignore` does not look for them, `count` counts them for the receipt, `drop` leaves them
+    out of every part.
     """
 
     protocol: Literal["time", "rows", "ranges", "paper-shuffled", "paper-stratified"] = "time"
     axis: Literal["time", "flows"] = "time"
-    train: Annotated[float, Field(gt=0, lt=1)] = 0.6
-    calibrate: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    train: Annotated[float, Field(gt=0, le=1)] = 0.6
+    calibrate: Annotated[float, Field(ge=0, lt=1)] = 0.1
     purge_s: Annotated[float, Field(ge=0)] = 0.0
     window_s: Annotated[float, Field(gt=0)] = 180.0
     seed: int = 0
+    dice: Literal["netvigil", "scikit-learn"] = "netvigil"
+    duplicates: Literal["ignore", "count", "drop"] = "ignore"
     train_range: tuple[str, str] | None = None
     calibrate_range: tuple[str, str] | None = None
     test_range: tuple[str, str] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Split:
-        if self.train + self.calibrate >= 1:
-            msg = "train + calibrate must leave something to test"
+        if self.dice != "netvigil" and self.protocol != "paper-stratified":
+            msg = "dice are thrown by protocol 'paper-stratified' only"
             raise ValueError(msg)
         ranges = (self.train_range, self.calibrate_range, self.test_range)
         if self.protocol == "ranges" and None in ranges:
@@ -117,18 +142,24 @@ class Split(Section):
 
 
 class Train(Section):
-    """`[train]`: uses of labels on the train range; each is printed in every receipt.
+    """`[train]`: uses of labels before evaluation; each is printed in every receipt.
 
     `drop_attacks` takes labelled attacks out. `benign_window_keep` keeps that share of the windows
     without an attack (AutoGraphAD's "benign downsampling"). `target_contamination` makes the attack
-    share exact by dropping benign flows, or attacks where there are too many.
+    share exact by dropping benign flows, or attacks where there are too many. `benign_calibration`
+    takes labelled attacks out of what a cut is set on, as papers do that quote a percentile of
+    benign validation data; thresholds are then spared what an operator's would meet. `hold_out`
+    reads no label: it keeps the latest share of what is left from encoder and scorer, for scorers
+    that calibrate themselves on flows they were not fitted on; with others nothing is held out.
     """
 
     drop_attacks: bool = False
+    benign_calibration: bool = False
     benign_window_keep: Annotated[float, Field(gt=0, le=1)] = 1.0
     target_contamination: Annotated[float, Field(gt=0, lt=1)] | None = None
     window_s: Annotated[float, Field(gt=0)] = 180.0
     seed: int = 0
+    hold_out: Annotated[float, Field(gt=0, le=0.5)] = 0.2
 
     @model_validator(mode="after")
     def _check(self) -> Train:
@@ -141,7 +172,7 @@ class Train(Section):
 
     @property
     def uses_labels(self) -> bool:
-        """Whether any of the settings reads labels."""
+        """Whether any of the settings chooses by labels which flows are trained on."""
         return (
             self.drop_attacks
             or self.benign_window_keep < 1
@@ -153,7 +184,8 @@ class Features(Section):
     """`[features]`: what a model may see, and the transforms on it, fitted on the train range.
 
     `fit_flows` bounds how many train flows (a seeded uniform sample) transforms and scorers are
-    fitted on.
+    fitted on. `fit_on = "all"` fits the transforms on every flow of the source, those of the test
+    part included, as several papers do; it is refused unless `run.parity` is on.
     """
 
     set: str | tuple[str, ...] = "auto"
@@ -162,6 +194,7 @@ class Features(Section):
         Choice(name=name) for name in ("clean", "log1p", "robust-scale", "categories")
     )
     fit_flows: Annotated[int, Field(ge=100)] = 1_000_000
+    fit_on: Literal["train", "all"] = "train"
 
 
 class Graph(ChoosingSection):
@@ -173,12 +206,15 @@ class Graph(ChoosingSection):
 class Encoder(ChoosingSection):
     """`[encoder]`: what turns windows into embeddings or terms; `raw` passes features through.
 
-    `label` is its name in tables. `preset` names settings that the encoder's package publishes,
-    for itself and for other sections; what the file says itself goes before them.
+    `beside` names further encoders that see the same windows; their terms join this one's, each
+    under its encoder's name, as `rarity.pair`. `label` is the name in tables. `preset` names
+    settings that the encoder's package publishes, for itself and for other sections; what the file
+    says itself goes before them.
     """
 
     name: str = "raw"
     label: str = ""
+    beside: tuple[PartChoice, ...] = ()
     preset: str | None = None
 
 
@@ -189,8 +225,24 @@ class Scorer(ChoosingSection):
     label: str = ""
 
 
+class Classifier(ChoosingSection):
+    """`[classifier]`: a supervised model in the place of encoder and scorer; it learns from labels.
+
+    `classes = "attacks"` teaches each attack class by its name, `"binary"` attack and benign alone.
+    `label` and `preset` are what they are in `[encoder]`.
+    """
+
+    name: str
+    label: str = ""
+    preset: str | None = None
+    classes: Literal["attacks", "binary"] = "attacks"
+
+
 class Threshold(ChoosingSection):
-    """`[threshold]`: the rule that chooses the cut on the calibration range."""
+    """`[threshold]`: the rule that chooses the cut on the calibration range.
+
+    Without this section a classifier's cut is fixed at 0.5.
+    """
 
     name: str = "quantile"
 
@@ -199,7 +251,8 @@ class Evaluate(Section):
     """`[evaluate]`: what the table shows beside the method.
 
     `exclude` names attack classes left out of a second headline; `also` further scorers on the same
-    encoding; `baselines` the raw-feature detectors of every table; `resamples` the bootstrap size.
+    encoding, or further classifiers beside a classifier; `baselines` the raw-feature detectors of
+    every table; `resamples` the bootstrap size.
     """
 
     exclude: tuple[str, ...] = ()
@@ -213,8 +266,9 @@ class Evaluate(Section):
 class Run(Section):
     """`[run]`: seeds, the device for encoders that use one, and where seeds are run.
 
-    `parity` takes over the choices of the encoder's official pipeline, leaks included; every
-    receipt then says so in capitals.
+    `parity` permits what published pipelines do and no honest one may: splits and transforms that
+    read labels, transforms fitted on test flows. It takes over the choices of the encoder's
+    official pipeline where there is one; every receipt says in capitals which are in force.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -280,12 +334,37 @@ class Experiment(Section):
     graph: Graph = Graph()
     encoder: Encoder = Encoder()
     scorer: Scorer = Scorer()
+    classifier: Classifier | None = None
     threshold: Threshold = Threshold()
     evaluate: Evaluate = Evaluate()
     alerts: Alerts = Alerts()
     run: Run = Run()
     tune: Tune | None = None
     tuned: Tuned | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cut_of_a_classifier(cls, value: object) -> object:
+        """Let a classifier cut at one half unless the file names a threshold."""
+        if not isinstance(value, Mapping) or value.get("classifier") is None:
+            return value
+        threshold = value.get("threshold") or {}
+        if not isinstance(threshold, Mapping) or "name" in threshold:
+            return value
+        return {**value, "threshold": {"name": "fixed", "value": 0.5, **threshold}}
+
+    @model_validator(mode="after")
+    def _check(self) -> Experiment:
+        require_sense(self)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _one_method(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the encoder and the scorer that a classifier stands for."""
+        values: dict[str, Any] = dump(self)
+        if self.classifier is not None:
+            values = {k: v for k, v in values.items() if k not in {"encoder", "scorer"}}
+        return values
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -316,12 +395,15 @@ def parse_experiment(
     """Check plain values against the model; `base` is the folder that relative paths start from."""
     own = copy.deepcopy(dict(values))
     for text in overrides:
-        _override(own, text)
+        override(own, text)
     experiment: Experiment = checked(Experiment, own, where=where)
-    source = experiment.flows.source
-    if not source.is_absolute():
-        folder = folder_of(own["flows"]["source"], base)
-        flows = experiment.flows.model_copy(update={"source": folder / source})
+    moved = {
+        key: folder_of(own["flows"][key], base) / path
+        for key, path in experiment.flows.sources().items()
+        if not path.is_absolute()
+    }
+    if moved:
+        flows = experiment.flows.model_copy(update=moved)
         experiment = experiment.model_copy(update={"flows": flows})
     return experiment
 
@@ -408,28 +490,3 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
     return None
-
-
-def _override(values: dict[str, Any], text: str) -> None:
-    path, equals, raw = text.partition("=")
-    keys = path.strip().split(".")
-    if not equals or len(keys) < 2 or not all(keys):
-        msg = f"'{text}' is not an override."
-        raise ConfigError(
-            msg,
-            where="--set",
-            do="Write --set section.key=value, for example --set scorer.name=hbos.",
-        )
-    try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = raw.strip()
-    if keys == ["flows", "source"]:
-        value = str(Path.cwd() / str(value))  # what is typed is relative to where it is typed
-    place = values
-    for key in keys[:-1]:
-        place = place.setdefault(key, {})
-        if not isinstance(place, dict):
-            msg = f"'{text}' sets a key inside '{key}', which is no section."
-            raise ConfigError(msg, where="--set", do="Override the whole value instead.")
-    place[keys[-1]] = value

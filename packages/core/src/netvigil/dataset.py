@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from netvigil.config import Choice
 from netvigil.contracts import FlowBatch, LabelTable, ReadReport
 from netvigil.errors import ConfigError
 from netvigil.features import shortcut
+from netvigil.overrides import toml_value
 from netvigil.phases import Phases
 from netvigil.pipeline import choose
 from netvigil.plugins import Plugins, load_plugins
@@ -187,10 +187,7 @@ def key_values(settings: Sequence[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             msg = f"'{text}' is not a setting."
             raise ConfigError(msg, do="Write key=value.")
-        try:
-            values[key.strip()] = tomllib.loads(f"value = {raw}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key.strip()] = raw
+        values[key.strip()] = toml_value(raw)
     return values
 
 

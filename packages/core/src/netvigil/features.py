@@ -15,12 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from netvigil.contracts import FlowFeatures, FlowTable
 from netvigil.errors import ConfigError, nearest
 
 NUMERIC = ("duration_s", "protocol", "fwd_packets", "bwd_packets", "fwd_bytes", "bwd_bytes")
 """Canonical counters that are features without being called x_<name>."""
+TIMES = ("start", "end")
+"""Canonical times; a feature only where they are allowed, to show what that leak is worth."""
 
 SHORTCUTS: dict[str, re.Pattern[str]] = {
     "TTL": re.compile(r"(^|_)[sdr]?ttl(_|$)|ct_state_ttl|_ttl_"),
@@ -67,12 +70,17 @@ _CANONICAL_NAMES = {
 
 @dataclass(frozen=True)
 class FeatureContract:
-    """What a pipeline needs of a source: numeric columns, categories; what was denied, and why."""
+    """What a pipeline needs of a source: numeric columns, categories; what was denied, and why.
+
+    `origin_us` is the moment that a flow's `start` and `end` are counted from where one of them is
+    among the numeric columns, in microseconds since 1970 (UTC).
+    """
 
     numeric: tuple[str, ...]
     categories: tuple[str, ...]
     denied: tuple[tuple[str, str], ...] = ()
     allowed_shortcuts: tuple[str, ...] = ()
+    origin_us: int | None = None
 
     def digest(self) -> str:
         """Return a hash of the feature list, to compare results at a glance."""
@@ -91,15 +99,17 @@ def select_features(
     *,
     feature_set: str | Sequence[str] = "auto",
     allow_shortcuts: Sequence[str] = (),
+    origin_us: int | None = None,
 ) -> FeatureContract:
     """Choose the features of a source.
 
     `feature_set` is "auto" (every numeric column and category that is not denied), "core35"
-    (NFStream columns) or a list of column names.
+    (NFStream columns) or a list of column names. `origin_us` is the source's first start, None
+    without a clock: where a time is allowed as a feature, it is the seconds since then.
 
     Raises:
-        ConfigError: A named column does not exist, or is a shortcut that was not allowed; nothing
-            is left.
+        ConfigError: A named column does not exist, or is a shortcut that was not allowed; a time of
+            a source without a clock; nothing is left.
     """
     offered = [n for n in column_names if n in NUMERIC or n.startswith("x_")]
     for name in allow_shortcuts:
@@ -117,12 +127,17 @@ def select_features(
     # A port or TTL that is not called x_<name> joins only by being allowed.
     extra = [n for n in allow_shortcuts if n in column_names and n not in wanted]
     kept = [name for name in [*wanted, *extra] if name not in denied]
+    timed = [n for n in kept if n in TIMES]
+    if timed and origin_us is None:
+        msg = f"The source has no clock, so {' and '.join(timed)} cannot be a feature."
+        raise ConfigError(msg, where="features.allow_shortcuts", do="Take it out.")
     numbered = feature_set == "core35"  # that list counts the protocol among its 35 numbers
     contract = FeatureContract(
         numeric=tuple(n for n in kept if n not in categories and (n != "protocol" or numbered)),
         categories=tuple(n for n in kept if n in categories or (n == "protocol" and not numbered)),
         denied=tuple(denied.items()),
         allowed_shortcuts=tuple(allow_shortcuts),
+        origin_us=origin_us if timed else None,
     )
     if not contract.numeric and not contract.categories:
         msg = "No feature is left."
@@ -153,12 +168,21 @@ def extract(flows: FlowTable, contract: FeatureContract) -> FlowFeatures:
     x = np.empty((len(flows), len(contract.numeric)), np.float32, order="F")
     for column, name in enumerate(contract.numeric):
         values = flows.table[name]
+        if name in TIMES:
+            x[:, column] = _seconds(values, contract.origin_us)
+            continue
         # Arrow hands nulls of a float column over as NaN. Rounding a counter is what we want, and
         # `safe` would refuse; NumPy rounds the columns without nulls to the same bits.
         nulls = values.null_count > 0
         x[:, column] = (values.cast(pa.float32(), safe=False) if nulls else values).to_numpy()
     categories = {name: _category(flows.table[name]) for name in contract.categories}
     return FlowFeatures(x=x, names=contract.numeric, categories=categories)
+
+
+def _seconds(values: pa.ChunkedArray, origin_us: int | None) -> NDArray[np.float64]:
+    """Return seconds since the origin: a float32 of seconds since 1970 has steps of two minutes."""
+    since: NDArray[np.float64] = values.cast(pa.int64()).to_numpy() - (origin_us or 0)
+    return since / 1e6
 
 
 def _category(column: pa.ChunkedArray) -> pa.DictionaryArray:

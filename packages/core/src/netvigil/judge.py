@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from netvigil import __version__, parts, protocols
 from netvigil.baselines import pair_keys
 from netvigil.contracts import LabelTable
 from netvigil.evaluation import (
+    ClassShares,
     DataUse,
     Evaluation,
     FeatureUse,
@@ -34,38 +35,30 @@ from netvigil.phases import Phases
 from netvigil.prepare import Prepared
 from netvigil.runfolder import RunFolder
 from netvigil.seeds import MethodRun, SeedResults
-from netvigil.splits import ROLES, SHUFFLED, TEST, UNUSED
+from netvigil.splits import REPEATED, ROLES, SHUFFLED, TEST, UNUSED
 from netvigil.truth import ATTACK, UNKNOWN
 
 
 def judge(
-    prepared: Prepared, results: list[SeedResults], phases: Phases, *, sha256: str
+    prepared: Prepared, results: list[SeedResults], phases: Phases, *, sha256: Sequence[str]
 ) -> Receipt:
-    """Judge every method and baseline on the test part; without labels a receipt has no figures."""
+    """Judge every method and baseline on the test part; without labels a receipt has no figures.
+
+    `sha256` are the digests of the sources, in their order.
+    """
     evaluation = _evaluate(prepared, results) if prepared.truth.state.any() else None
     own = next(run for result in results for run in result.runs if run.kind == "method")
-    experiment = prepared.experiment
-    report = prepared.store.report
+    experiment, assembly = prepared.experiment, prepared.assembly
     return Receipt.of(
-        data=[
-            DataUse(
-                source=experiment.flows.source.name,
-                sha256=sha256,
-                flows=len(prepared.store),
-                rows_repaired=report.repaired,
-                rows_rejected=report.rejected,
-                format=prepared.store.info.format,
-                time_basis=prepared.store.info.time_basis,
-                bytes_layer=prepared.store.info.bytes_layer,
-                direction=prepared.store.info.direction,
-            )
-        ],
+        data=_data_use(prepared, sha256),
         split=_split_use(prepared),
         features=_feature_use(prepared),
         labels=LabelUse(
             train_filter=experiment.train.uses_labels,
+            model=assembly.classifier is not None,
             split=experiment.split.protocol == READS_LABELS,
-            transforms=bool(supervised(t.part for t in prepared.assembly.transforms)),
+            transforms=bool(supervised(t.part for t in assembly.transforms)),
+            calibration=experiment.train.benign_calibration,
             tuning=experiment.tuned is not None and experiment.tuned.uses_labels,
             threshold=_supervised(prepared),
             evaluation=evaluation is not None,
@@ -86,10 +79,30 @@ def judge(
         accelerator=next((r.accelerator for r in results if r.accelerator), None),
         parity=parity_notes(
             experiment,
-            prepared.assembly.encoder.part,
-            [t.part for t in prepared.assembly.transforms],
+            (assembly.classifier or assembly.encoder).part,
+            [t.part for t in assembly.transforms],
         ),
     )
+
+
+def _data_use(prepared: Prepared, sha256: Sequence[str]) -> list[DataUse]:
+    info, several = prepared.store.info, len(prepared.sources) > 1
+    parts_of = ("train and calibrate", "test") if several else ("",)
+    return [
+        DataUse(
+            source=own.source.name,
+            part=part,
+            sha256=digest,
+            flows=own.flows,
+            rows_repaired=own.report.repaired,
+            rows_rejected=own.report.rejected,
+            format=info.format,
+            time_basis=info.time_basis,
+            bytes_layer=info.bytes_layer,
+            direction=info.direction,
+        )
+        for own, digest, part in zip(prepared.sources, sha256, parts_of, strict=True)
+    ]
 
 
 def _absent(prepared: Prepared) -> dict[str, str]:
@@ -149,6 +162,9 @@ def _scores(prepared: Prepared, results: list[SeedResults]) -> Iterator[MethodSc
                 clusters=run.clusters,
                 fit_s=run.fit_s,
                 score_s=run.score_s,
+                classes=None
+                if run.share is None
+                else ClassShares(run.classes, run.share, binary=run.binary),
             )
 
 
@@ -181,7 +197,8 @@ def _realised(
     start = prepared.split.start_us
     inside = prepared.split.role == TEST
     seconds = None if start is None else float(np.ptp(start[inside])) / 1e6
-    flagged = [int((run.test > run.test_cuts).sum()) for run in runs]
+    cuts = [(run, run.test_cuts) for run in runs]
+    flagged = [int((run.test > cut).sum()) for run, cut in cuts if cut is not None]
     return realised(promise, flagged, flows=len(runs[0].test), seconds=seconds)
 
 
@@ -208,7 +225,10 @@ def _split_use(prepared: Prepared) -> SplitUse:
     described = prepared.split.describe()
     state = prepared.truth.state
     parts_used = {}
-    for name, role in (*ROLES.items(), ("purged", UNUSED)):
+    others = {"purged": UNUSED}
+    if prepared.experiment.split.duplicates == "drop":
+        others["repeated"] = REPEATED
+    for name, role in (ROLES | others).items():
         inside = prepared.split.role == role
         part = described["parts"].get(name, {"flows": int(inside.sum())})
         parts_used[name] = PartUse(
@@ -219,7 +239,10 @@ def _split_use(prepared: Prepared) -> SplitUse:
     return SplitUse(
         protocol=described["protocol"],
         shuffled=described["protocol"] in SHUFFLED,
+        test_source=len(prepared.sources) > 1,
         purge_s=described.get("purge_s"),
+        repeats=prepared.split.repeats,
+        repeats_across=prepared.split.repeats_across,
         parts=parts_used,
     )
 
@@ -238,16 +261,15 @@ def _feature_use(prepared: Prepared) -> FeatureUse:
 
 
 def plain(prepared: Prepared) -> dict[str, object]:
-    """Return the resolved experiment as JSON: all parts' settings, and the source by name only."""
+    """Return the resolved experiment as JSON: all parts' settings, and the sources by name only."""
     values = prepared.experiment.model_dump(mode="json", exclude_none=True)
-    values["flows"]["source"] = prepared.experiment.flows.source.name
+    values["flows"] |= prepared.experiment.flows.names()
     values["flows"]["reader"] = prepared.reading.reader.name
     assembly = prepared.assembly
-    for section, chosen in (
-        ("graph", assembly.builder),
-        ("encoder", assembly.encoder),
-        ("scorer", assembly.scorer),
-        ("threshold", assembly.threshold),
-    ):
+    method = {"encoder": assembly.encoder, "scorer": assembly.scorer}
+    if assembly.classifier is not None:
+        method = {"classifier": assembly.classifier}
+    sections = {"graph": assembly.builder, **method, "threshold": assembly.threshold}
+    for section, chosen in sections.items():
         values[section]["options"] = chosen.config.model_dump(mode="json", exclude_none=True)
     return values

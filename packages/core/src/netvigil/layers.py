@@ -2,7 +2,8 @@
 
 Tables are merged key by key; anything else, lists included, is replaced. A section that names
 another part than the one below takes nothing over from it, as those were the other part's settings;
-`[flows]` keeps its source. Relative paths count from the folder of the file that says them.
+`[flows]` keeps its sources, and a classifier takes the place of encoder and scorer. Relative paths
+count from the folder of the file that says them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ NAMED_BY: Mapping[str, tuple[str, str]] = {
     "graph": ("builder", "none"),
     "encoder": ("name", "raw"),
     "scorer": ("name", "pca"),
+    "classifier": ("name", ""),
     "threshold": ("name", "quantile"),
 }
 """Section -> the key that names its part, and the name where the key is absent."""
@@ -93,17 +95,29 @@ def laid_over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
         >>> laid_over({"scorer": {"name": "knn", "k": 5}}, {"scorer": {"name": "hbos"}})
         {'scorer': {'name': 'hbos'}}
     """
-    merged = dict(under)
+    merged = _without_rivals(under, over)
     for section, value in over.items():
         below = merged.get(section)
         if isinstance(value, Mapping) and isinstance(below, Mapping):
             key, otherwise = NAMED_BY.get(section, ("", ""))
             if key in value and value[key] != below.get(key, otherwise):
-                below = {k: v for k, v in below.items() if (section, k) == ("flows", "source")}
+                below = {k: v for k, v in below.items() if (section, k) in _KEPT}
             merged[section] = _merged(below, value)
         else:
             merged[section] = value
     return merged
+
+
+def _without_rivals(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Take out the encoder and scorer that a classifier above replaces, and the other way round."""
+    for above, below in ((_LABELLED, _UNLABELLED), (_UNLABELLED, _LABELLED)):
+        if above & set(over) and not below & set(over):
+            return {name: value for name, value in under.items() if name not in below}
+    return dict(under)
+
+
+_LABELLED, _UNLABELLED = {"classifier"}, {"encoder", "scorer"}
+_KEPT = {("flows", "source"), ("flows", "test_source")}
 
 
 def said_in(value: Any, folder: Path) -> Any:

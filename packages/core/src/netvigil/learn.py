@@ -1,12 +1,15 @@
 """Fit and score, one seed at a time: the method, the scorers beside it, and the baselines.
 
-Nothing here sees a label, except a threshold whose part says that it is supervised.
+Nothing here sees a label, except a threshold whose part says that it is supervised. Classifiers are
+fitted in `netvigil.supervise`.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from netvigil.contracts import EncodedFlows, WindowGraphs
 from netvigil.cuts import follow
 from netvigil.phases import Advance, Phases
 from netvigil.pipeline import Chosen, Pipeline, encode_checked
-from netvigil.prepare import Prepared, sample_rows
+from netvigil.prepare import HELD_OUT, Prepared, sample_rows
 from netvigil.seeds import Kind, MethodRun, SeedResults
 from netvigil.splits import CALIBRATE, TEST
 from netvigil.windows import SpooledWindows
@@ -33,6 +36,7 @@ class Learnt:
     encoder: protocols.Encoder
     train: EncodedFlows
     fit_s: float
+    held_out: EncodedFlows | None = None
 
 
 def learn(
@@ -45,8 +49,9 @@ def learn(
     chosen, windows = prepared.assembly.encoder, prepared.windows["train"]
     encoder: protocols.Encoder = chosen.make()
     begin = time.perf_counter()
-    if _random_encoder(chosen):
-        encoder = _fit_encoder(encoder, windows, seed, phases, checkpoints)
+    if not (isinstance(chosen.part, parts.Encoder) and chosen.part.passes == "none"):
+        with watched(encoder, windows.flows, seed, phases, "fit encoder", checkpoints):
+            encoder = encoder.fit(windows, seed=seed)
     else:
         encoder = encoder.fit(windows, seed=seed)
     took = time.perf_counter() - begin
@@ -54,28 +59,37 @@ def learn(
     with phases.phase("encode train", windows.flows) as advance:
         train = encode_rows(lambda w: encode_checked(encoder, chosen.name, w), windows, rows)
         advance(windows.flows)
-    return Learnt(encoder, train, took)
+    return Learnt(encoder, train, took, _encode_held_out(prepared, encoder, seed))
 
 
-def _fit_encoder(
-    encoder: protocols.Encoder,
-    windows: SpooledWindows,
-    seed: int,
-    phases: Phases,
-    checkpoints: Path | None,
-) -> protocols.Encoder:
-    if not isinstance(encoder, protocols.Watched):
-        with phases.phase("fit encoder", windows.flows) as advance:
-            encoder = encoder.fit(windows, seed=seed)
-            advance(windows.flows)
-        return encoder
+def _encode_held_out(
+    prepared: Prepared, encoder: protocols.Encoder, seed: int
+) -> EncodedFlows | None:
+    """Encode (a seeded sample of) the train flows that were held out, where there are any."""
+    windows, name = prepared.windows.get(HELD_OUT), prepared.assembly.encoder.name
+    if windows is None:
+        return None
+    rows = sample_rows(windows.flows, prepared.experiment.features.fit_flows, seed)
+    return encode_rows(lambda w: encode_checked(encoder, name, w), windows, rows)
+
+
+@contextmanager
+def watched(
+    part: object, flows: int, seed: int, phases: Phases, name: str, checkpoints: Path | None
+) -> Iterator[None]:
+    """Show a fit as a phase; a part that trains for long reports itself and keeps checkpoints."""
+    if not isinstance(part, protocols.Watched):
+        with phases.phase(name, flows) as advance:
+            yield
+            advance(flows)
+        return
 
     def write(**values: object) -> None:
         phases.write(**{"seed": seed} | values)
 
-    with phases.phase("fit encoder", windows.flows * encoder.passes) as advance:
-        encoder.watch(protocols.Watch(advance, write, checkpoints))
-        return encoder.fit(windows, seed=seed)
+    with phases.phase(name, flows * part.passes) as advance:
+        part.watch(protocols.Watch(advance, write, checkpoints))
+        yield
 
 
 def fit_pipeline(prepared: Prepared, seed: int, phases: Phases) -> Pipeline:
@@ -86,7 +100,8 @@ def fit_pipeline(prepared: Prepared, seed: int, phases: Phases) -> Pipeline:
     calibrate = prepared.windows["calibrate"]
     with phases.phase("score", calibrate.flows) as advance:
         score = _score(scorer, task.encode, calibrate, advance)
-    threshold = _fit_threshold(prepared, score, seed)
+    threshold = fit_threshold(prepared, score, seed)
+    assert threshold is not None
     return make_pipeline(prepared, learnt.encoder, scorer, threshold, seed)
 
 
@@ -122,46 +137,63 @@ def run_seed(
     save: Callable[[Pipeline], None] | None = None,
     checkpoints: Path | None = None,
 ) -> SeedResults:
-    """Fit and score the method, the scorers beside it and the raw-feature baselines for one seed.
+    """Fit and score the method, the scorers beside it and the baselines on raw features, one seed.
 
     With the first of the experiment's seeds every scorer is run, and `save` is called with the
     fitted pipeline of the experiment's own scorer; with the others only those in which something is
     random. `checkpoints` is a folder of this seed's own, see `learn`.
     """
     learnt = learn(prepared, seed, phases, checkpoints=checkpoints)
-    first = seed == prepared.experiment.run.seeds[0]
     results = []
-    for task in _tasks(prepared, learnt, seed):
-        if not (first or task.seeded):
-            continue
-        scorer, fit_s = _fit_scorer(task, seed, phases)
-        with phases.phase("score", _to_score(prepared)) as advance:
-            begin = time.perf_counter()
-            calibrate, test = (
-                _score(scorer, task.encode, prepared.windows[part], advance)
-                for part in ("calibrate", "test")
-            )
-            took = time.perf_counter() - begin
-        threshold = _fit_threshold(prepared, calibrate, seed)
-        results.append(
-            MethodRun(
-                method=task.name,
-                kind=task.kind,
-                calibrate=calibrate,
-                test=test,
-                cut=threshold.cut_,
-                provenance=threshold.provenance(),
-                seeded=task.seeded,
-                fit_s=task.before_s + fit_s,
-                score_s=took,
-                cuts=_cuts(prepared, threshold, test),
-                clusters=_clusters(scorer, task.encode, prepared.windows["test"]),
-            )
-        )
+    for task in _wanted(prepared, _tasks(prepared, learnt, seed), seed):
+        scorer, threshold, run = _run(prepared, task, seed, phases)
+        results.append(run)
         if save is not None and task.kind == "method":
+            assert threshold is not None
             save(make_pipeline(prepared, learnt.encoder, scorer, threshold, seed))
+    results += run_baselines(prepared, seed, phases)
     # Encoders that train on a GPU say its name; the others have no such word.
     return SeedResults(seed, tuple(results), getattr(learnt.encoder, "accelerator", None))
+
+
+def run_baselines(prepared: Prepared, seed: int, phases: Phases) -> list[MethodRun]:
+    """Fit and score the raw-feature baselines, with later seeds those that draw random numbers."""
+    tasks = _wanted(prepared, _baselines(prepared, seed), seed)
+    return [_run(prepared, task, seed, phases)[2] for task in tasks]
+
+
+def _wanted(prepared: Prepared, tasks: Iterable[_Task], seed: int) -> Iterator[_Task]:
+    first = seed == prepared.experiment.run.seeds[0]
+    return (task for task in tasks if first or task.seeded)
+
+
+def _run(
+    prepared: Prepared, task: _Task, seed: int, phases: Phases
+) -> tuple[protocols.Scorer, protocols.Threshold | None, MethodRun]:
+    """Fit one scorer, score both later parts with it, and set its cut."""
+    scorer, fit_s = _fit_scorer(task, seed, phases)
+    with phases.phase("score", _to_score(prepared)) as advance:
+        begin = time.perf_counter()
+        calibrate, test = (
+            _score(scorer, task.encode, prepared.windows[part], advance)
+            for part in ("calibrate", "test")
+        )
+        took = time.perf_counter() - begin
+    threshold = fit_threshold(prepared, calibrate, seed, kind=task.kind)
+    run = MethodRun(
+        method=task.name,
+        kind=task.kind,
+        calibrate=calibrate,
+        test=test,
+        cut=None if threshold is None else threshold.cut_,
+        provenance=NO_CUT if threshold is None else threshold.provenance(),
+        seeded=task.seeded,
+        fit_s=task.before_s + fit_s,
+        score_s=took,
+        clusters=_clusters(scorer, task.encode, prepared.windows["test"]),
+        cuts=moved_cuts(prepared, threshold, test),
+    )
+    return scorer, threshold, run
 
 
 def run_rules(prepared: Prepared, phases: Phases) -> SeedResults:
@@ -178,20 +210,20 @@ def run_rules(prepared: Prepared, phases: Phases) -> SeedResults:
         took = time.perf_counter() - begin
     results = []
     for rule, pieces in scores.items():
-        calibrate, test = (np.concatenate(pieces[part]) for part in ("calibrate", "test"))
-        threshold = _fit_threshold(prepared, calibrate, 0)
+        calibrate, test = (_whole(pieces.get(part, [])) for part in ("calibrate", "test"))
+        threshold = fit_threshold(prepared, calibrate, 0, kind="baseline")
         results.append(
             MethodRun(
                 method=rule,
                 kind="baseline",
                 calibrate=calibrate,
                 test=test,
-                cut=threshold.cut_,
-                provenance=threshold.provenance(),
+                cut=None if threshold is None else threshold.cut_,
+                provenance=NO_CUT if threshold is None else threshold.provenance(),
                 seeded=False,
                 fit_s=None,
                 score_s=took / len(scores),
-                cuts=_cuts(prepared, threshold, test),
+                cuts=moved_cuts(prepared, threshold, test),
             )
         )
     return SeedResults(None, tuple(results))
@@ -211,10 +243,11 @@ class _Task:
     encode: Encode
     seeded: bool
     before_s: float = 0.0
+    held_out: EncodedFlows | None = None
 
 
 def _tasks(prepared: Prepared, learnt: Learnt, seed: int) -> Iterator[_Task]:
-    """Yield the experiment's method, then the scorers beside it, then the raw-feature baselines."""
+    """Yield the experiment's method, then the scorers beside it."""
     assembly, windows = prepared.assembly, prepared.windows["train"]
     encoder = assembly.encoder
     rows = sample_rows(windows.flows, prepared.experiment.features.fit_flows, seed)
@@ -233,17 +266,30 @@ def _tasks(prepared: Prepared, learnt: Learnt, seed: int) -> Iterator[_Task]:
             encode=encode,
             seeded=random_encoding or _random_scorer(chosen),
             before_s=learnt.fit_s,
+            held_out=learnt.held_out,
         )
-    shown = [(c.name, c.config) for c in named] if encoder.name == "raw" else []
+
+
+def _baselines(prepared: Prepared, seed: int) -> Iterator[_Task]:
+    """Yield the raw-feature baselines that are no row of the table already."""
+    assembly = prepared.assembly
+    raw = assembly.encoder.name == "raw"
+    shown = [(c.name, c.config) for c in (assembly.scorer, *assembly.also)] if raw else []
     wanted = [c for c in assembly.baselines if (c.name, c.config) not in shown]
-    train = encode_rows(_plain, windows, rows) if wanted else learnt.train
+    if not wanted:
+        return
+    # Baselines need no calibration, so nothing is held out from them.
+    whole = prepared.whole_train
+    rows = sample_rows(sum(w.flows for w in whole), prepared.experiment.features.fit_flows, seed)
+    train = encode_rows(_plain, itertools.chain(*whole), rows)
     for chosen in wanted:
         seeded = rows is not None or _random_scorer(chosen)
         yield _Task(f"raw + {chosen.row}", "baseline", chosen, train, _plain, seeded)
 
 
 def _random_encoder(chosen: Chosen) -> bool:
-    return not (isinstance(chosen.part, parts.Encoder) and chosen.part.passes == "none")
+    part = chosen.part
+    return not (isinstance(part, parts.Encoder) and (part.passes == "none" or not part.seeded))
 
 
 def _random_scorer(chosen: Chosen) -> bool:
@@ -256,6 +302,9 @@ def _fit_scorer(task: _Task, seed: int, phases: Phases) -> tuple[protocols.Score
     begin = time.perf_counter()
     with phases.phase("fit scorer", len(task.train)) as advance:
         scorer = scorer.fit(task.train, seed=seed)
+        if isinstance(scorer, protocols.CalibratedScorer):
+            assert task.held_out is not None  # the part says `calibrated`: see prepare
+            scorer = scorer.calibrate(task.held_out, seed=seed)
         advance(len(task.train))
     return scorer, time.perf_counter() - begin
 
@@ -267,7 +316,11 @@ def _score(
     for batch in windows:
         pieces.append(scorer.score(encode(batch)).score)
         advance(len(batch.flow_id))
-    return np.concatenate(pieces)
+    return _whole(pieces)
+
+
+def _whole(pieces: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate(pieces) if pieces else np.empty(0)  # there may be no calibration part
 
 
 def _clusters(
@@ -285,7 +338,7 @@ def _plain(windows: WindowGraphs) -> EncodedFlows:
 
 
 def encode_rows(
-    encode: Encode, windows: SpooledWindows, rows: NDArray[np.int64] | None
+    encode: Encode, windows: Iterable[WindowGraphs], rows: NDArray[np.int64] | None
 ) -> EncodedFlows:
     """Encode all windows, batch by batch, and keep the chosen rows (all where None).
 
@@ -304,24 +357,36 @@ def encode_rows(
     return EncodedFlows.concat(pieces)
 
 
-def _fit_threshold(
-    prepared: Prepared, score: NDArray[np.float64], seed: int
-) -> protocols.Threshold:
+def fit_threshold(
+    prepared: Prepared, score: NDArray[np.float64], seed: int, *, kind: Kind = "method"
+) -> protocols.Threshold | None:
+    """Set a cut on the calibration part's scores.
+
+    A baseline gets none where the threshold looks at no score: a cut given by hand was meant for
+    the scores of the method.
+    """
     part = prepared.assembly.threshold.part
     assert isinstance(part, parts.Threshold)
+    if kind == "baseline" and not part.needs_scores:
+        return None
     calibration = prepared.calibration(score, supervised=part.supervised)
     threshold: protocols.Threshold = prepared.assembly.threshold.make()
     return threshold.fit(calibration, seed=seed)
 
 
-def _cuts(
-    prepared: Prepared, threshold: protocols.Threshold, score: NDArray[np.float64]
+def moved_cuts(
+    prepared: Prepared, threshold: protocols.Threshold | None, score: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
     """Return the cut of each test flow where it moves, from these scores of the test part."""
+    if threshold is None:
+        return None
     start = prepared.split.start_us
     when = None if start is None else start[prepared.split.role == TEST]
     cuts = follow(threshold)(when, score)
     return cuts if isinstance(cuts, np.ndarray) else None
+
+
+NO_CUT = "No cut: it was given by hand for the scores of the method."
 
 
 def _to_score(prepared: Prepared) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -11,14 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from netvigil.classes import Verdicts, verdicts
 from netvigil.contracts import AlertTable, FlowTable, ScoreTable, WindowGraphs
 from netvigil.cuts import Cuts, cut_range, follow
 from netvigil.errors import ContractError, SourceError
 from netvigil.phases import Advance
 from netvigil.pipeline import Pipeline, encode_checked
+from netvigil.protocols import FeatureErrors
 from netvigil.reasons import make_alerts
 from netvigil.store import FlowStore, let_go
 
+CLASS = pa.field("class", pa.dictionary(pa.int32(), pa.string()))
+"""The column that a classifier's score file has besides: the most probable class."""
+CUT = pa.field("cut", pa.float64())
+"""The column that a score file has besides where the cut moves: that of each flow."""
 SCORES = pa.schema(
     [
         ("flow_id", pa.int64()),
@@ -29,25 +35,26 @@ SCORES = pa.schema(
 )
 
 
-MOVING = SCORES.append(pa.field("cut", pa.float64()))
-"""The same where the cut moves: each flow has its own."""
-
-
 class ScoreFile:
     """Writes scores batch by batch to one Parquet file, whose metadata has cut and bundle.
 
-    Where the cut is `moving`, a column has each flow's, and `cut` is the first; `range` is the
-    lowest and the highest that was written.
+    With `classes`, each batch of scores comes with its verdicts. Where the cut is `moving`, a
+    column has each flow's, and `cut` is the first; `range` is the lowest and the highest of them.
     """
 
-    def __init__(self, path: Path, *, cut: float, bundle: str, moving: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, cut: float, bundle: str, classes: bool = False, moving: bool = False
+    ) -> None:
         metadata = {b"netvigil.cut": repr(cut).encode(), b"netvigil.bundle": bundle.encode()}
-        schema = (MOVING if moving else SCORES).with_metadata(metadata)
+        schema = SCORES.append(CUT) if moving else SCORES
+        schema = (schema.append(CLASS) if classes else schema).with_metadata(metadata)
         self._file = pq.ParquetWriter(path, schema, compression="lz4")
         self.cut, self.flows, self.moving = cut, 0, moving
         self.range: tuple[float, float] | None = None
 
-    def add(self, scores: ScoreTable, cuts: Cuts | None = None) -> None:
+    def add(
+        self, scores: ScoreTable, verdict: Verdicts | None = None, cuts: Cuts | None = None
+    ) -> None:
         """Append the scores of some flows, with their cuts where these move."""
         cuts = self.cut if cuts is None else cuts
         columns = [scores.flow_id, scores.window_start, scores.score, scores.score > cuts]
@@ -56,6 +63,7 @@ class ScoreFile:
             columns.append(each)
             self._widen(cut_range(each))
         arrays = [pa.array(np.ascontiguousarray(c)) for c in columns]
+        arrays += [] if verdict is None else [verdict.column()]
         self._file.write_table(pa.table(arrays, schema=self._file.schema))
         self.flows += len(scores)
 
@@ -90,34 +98,86 @@ def read_scores(path: Path) -> tuple[ScoreTable, Cuts]:
     except (pa.ArrowException, OSError) as error:
         raise SourceError(msg, where=f"{path}: {error}") from error
     raw = (table.schema.metadata or {}).get(b"netvigil.cut")
-    if not (table.schema.equals(SCORES) or table.schema.equals(MOVING)) or raw is None:
+    more = [name for name in (CUT.name, CLASS.name) if name in table.schema.names]
+    plain = table.drop_columns(more)
+    if not plain.schema.equals(SCORES) or raw is None:
         where = f"{path}: columns {', '.join(table.schema.names)}"
         raise SourceError(msg, where=where, do="Write one with `netvigil run` or `detect`.")
-    cut: Cuts = float(raw) if len(table.schema) == len(SCORES) else table["cut"].to_numpy()
+    cut: Cuts = table[CUT.name].to_numpy() if CUT.name in more else float(raw)
     columns = [table[name].to_numpy() for name in ("flow_id", "score", "window_start")]
     return ScoreTable(*columns), cut
+
+
+def walk(
+    pipeline: Pipeline,
+    store: FlowStore,
+    keep: NDArray[np.bool_] | None = None,
+    *,
+    also: Sequence[str] = (),
+) -> Iterator[tuple[FlowTable, WindowGraphs]]:
+    """Yield the windows of a store's flows, of all or the kept ones, with their flows beside them.
+
+    Shapes:
+        keep: bool [flows of the store], or None for all
+        also: columns that the flows need beside those that the pipeline does
+    """
+    waiting: list[FlowTable] = []
+    columns = list(dict.fromkeys([*pipeline.columns(), *also]))
+
+    def watched() -> Iterator[tuple[int, FlowTable]]:
+        for first, flows in store.select(keep, columns=columns):
+            waiting.append(flows)
+            yield first, flows
+
+    for windows in pipeline.windows(watched()):
+        yield _take_first(waiting, windows), windows
 
 
 def score_store(
     pipeline: Pipeline, store: FlowStore, scores: ScoreFile, bundle: str, advance: Advance
 ) -> Iterator[AlertTable]:
     """Score every flow of a store, writing scores and yielding alerts as the windows stream by."""
-    waiting: list[FlowTable] = []
     cut_of, clocked = follow(pipeline.threshold), store.info.time_basis == "clock"
-
-    def watched() -> Iterator[tuple[int, FlowTable]]:
-        for first, flows in store.select(None, columns=pipeline.columns()):
-            waiting.append(flows)
-            yield first, flows
-
-    for windows in pipeline.windows(watched()):
+    for flows, windows in walk(pipeline, store):
         encoded = encode_checked(pipeline.encoder, pipeline.assembly.encoder.name, windows)
         table = pipeline.scorer.score(encoded)
-        flows = _take_first(waiting, windows)
+        verdict = None if pipeline.assembly.classifier is None else verdicts(encoded)
         cuts = cut_of(flows.start_us if clocked else None, table.score)
-        scores.add(table, cuts)
-        yield alerts_of(pipeline, flows, table.score, windows.flow_x, bundle, cut=cuts)
+        scores.add(table, verdict, cuts)
+        yield alerts_of(
+            pipeline,
+            flows,
+            table.score,
+            windows.flow_x,
+            bundle,
+            cut=cuts,
+            verdict=verdict,
+            errors=errors_at(pipeline, windows, np.flatnonzero(table.score > cuts)),
+        )
         advance(len(table))
+
+
+def errors_at(
+    pipeline: Pipeline, windows: WindowGraphs, rows: NDArray[np.int64]
+) -> NDArray[np.float32] | None:
+    """Return the reconstruction error of each feature of some flows, float32 [rows, features].
+
+    None where the encoder tells none. Windows without such a flow are not looked at.
+
+    Shapes:
+        rows: int64, rising, of the windows' flows
+    """
+    encoder = pipeline.encoder
+    if not isinstance(encoder, FeatureErrors):
+        return None
+    found = np.empty((len(rows), windows.flow_x.shape[1]), np.float32)
+    window = np.searchsorted(windows.flow_ptr, rows, side="right") - 1
+    for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(window) > 1) + 1):
+        if len(run):
+            first, last = int(window[run[0]]), int(window[run[-1]]) + 1
+            errors = encoder.feature_errors(windows[first:last])
+            found[run] = errors[rows[run] - windows.flow_ptr[first]]
+    return found
 
 
 def alerts_of(
@@ -128,8 +188,13 @@ def alerts_of(
     bundle: str,
     *,
     cut: Cuts,
+    verdict: Verdicts | None = None,
+    errors: NDArray[np.float32] | None = None,
 ) -> AlertTable:
-    """Turn the flows above the cut into alerts with reasons."""
+    """Turn the flows above the cut into alerts with reasons; a classifier's verdict comes first.
+
+    `errors` are what `errors_at` gives.
+    """
     return make_alerts(
         flows,
         score,
@@ -138,6 +203,8 @@ def alerts_of(
         profile=pipeline.profile,
         counts=pipeline.counts,
         bundle=bundle,
+        verdict=verdict,
+        errors=errors,
     )
 
 

@@ -1,9 +1,11 @@
-"""Published settings laid under an experiment: an encoder's preset and parity choices.
+"""Published settings laid under an experiment: an encoder's or a classifier's preset and parity.
 
 What the file says goes before parity, parity before the preset, the preset before the defaults. A
 section that names another part than the overlay takes none of the overlay's settings for it. Parity
 takes over leaks as well, so what needs it is refused without it, and every receipt says in capitals
-which of its choices are in force.
+which of its choices are in force. A method without an official pipeline lays nothing under the
+file: there parity only permits, and the file switches each leak on by name. A classifier learns
+from labels anyway: what reads the train part's labels beside it needs no parity.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from netvigil import parts
-from netvigil.config import ChoosingSection, Encoder, Experiment, Section, checked
+from netvigil.config import ChoosingSection, Experiment, Section, checked
 from netvigil.errors import ConfigError, nearest
 from netvigil.layers import laid_over
 from netvigil.plugins import Plugins
@@ -20,28 +22,40 @@ from netvigil.plugins import Plugins
 NOTES = "notes"
 """The one key of a parity overlay that is no section: what a receipt says about its choices."""
 READS_LABELS = "paper-stratified"
+Method = parts.Encoder | parts.Classifier
+FIT_ON = "[features] fit_on"
 
 
 def resolve(experiment: Experiment, plugins: Plugins) -> Experiment:
-    """Lay the encoder's preset and parity choices under what an experiment says itself.
+    """Lay the method's preset and parity choices under what an experiment says itself.
 
     Resolving twice changes nothing, so a resolved experiment that was written down runs as it is.
 
     Raises:
-        UnknownPartError: There is no such encoder.
-        ConfigError: No such preset, an encoder without parity, or settings that do not go together.
+        UnknownPartError: There is no such encoder or classifier.
+        ConfigError: No such preset, or settings that do not go together.
     """
-    preset, parity = experiment.encoder.preset, experiment.run.parity
+    chosen = experiment.classifier or experiment.encoder
+    preset, parity = chosen.preset, experiment.run.parity
     if preset is None and not parity:
         return experiment
-    part = plugins.get(parts.Encoder, experiment.encoder.name).part
+    part: Method
+    if experiment.classifier is None:
+        part = plugins.get(parts.Encoder, chosen.name).part
+    else:
+        part = plugins.get(parts.Classifier, chosen.name).part
     under: Mapping[str, Any] = {}
+    words = []
     if preset is not None:
         under = _named(part, _preset(part, preset))
-    if parity:
-        under = laid_over(under, _named(part, _parity(part)))
-    words = [f"preset '{preset}'"] * (preset is not None) + ["parity"] * parity
-    where = f"the experiment laid over {' and '.join(words)} of encoder '{part.name}'"
+        words.append(f"preset '{preset}'")
+    if parity and part.parity:
+        official = {section: values for section, values in part.parity.items() if section != NOTES}
+        under = laid_over(under, _named(part, official))
+        words.append("parity")
+    if not words:
+        return experiment
+    where = f"the experiment laid over {' and '.join(words)} of {part.kind} '{part.name}'"
     resolved: Experiment = checked(Experiment, laid_over(under, said(experiment)), where=where)
     return resolved
 
@@ -63,19 +77,29 @@ def _said(section: Any) -> Any:
 
 
 def require_parity(experiment: Experiment, transforms: Iterable[parts.Part[Any]]) -> None:
-    """Refuse what reads labels to make training data, unless `run.parity` is on.
+    """Refuse what lets labels or test flows into training, unless `run.parity` is on.
+
+    Beside a classifier the labels of the train part are no secret.
 
     Raises:
-        ConfigError: A stratified split or a supervised transform without parity, or without labels.
+        ConfigError: A stratified split or a supervised transform without parity, or without labels;
+            transforms fitted on all flows without parity.
     """
     readers = {f"transform '{p.name}'": "[features] transforms" for p in supervised(transforms)}
     if experiment.split.protocol == READS_LABELS:
         readers[f"split protocol '{READS_LABELS}'"] = "[split] protocol"
-    for what, where in readers.items():
+    leaks = {
+        f"The {what} reads labels, which no model here may see.": where
+        for what, where in readers.items()
+        if experiment.classifier is None
+    }
+    if experiment.features.fit_on == "all":
+        leaks["Transforms fitted on all flows learn from those they are tested on."] = FIT_ON
+    for msg, where in leaks.items():
         if not experiment.run.parity:
-            msg = f"The {what} reads labels, which no model here may see."
             do = "Set run.parity = true to reproduce a published pipeline; the receipt will say so."
             raise ConfigError(msg, where=where, do=do)
+    for what, where in readers.items():
         if experiment.labels is None:
             msg = f"The {what} reads labels, but nothing labels the flows."
             raise ConfigError(msg, where=where, do="Add a [labels] section.")
@@ -87,9 +111,9 @@ def supervised(transforms: Iterable[parts.Part[Any]]) -> list[parts.FlowTransfor
 
 
 def parity_notes(
-    experiment: Experiment, encoder: parts.Part[Any], transforms: Iterable[parts.Part[Any]]
+    experiment: Experiment, method: parts.Part[Any], transforms: Iterable[parts.Part[Any]]
 ) -> tuple[str, ...]:
-    """Say in capitals which choices of an official pipeline are in force; empty without parity."""
+    """Say in capitals which leaks and official choices are in force; empty without parity."""
     if not experiment.run.parity:
         return ()
     notes = []
@@ -97,48 +121,47 @@ def parity_notes(
         notes.append("RANDOM STRATIFIED SPLIT")
     if experiment.split.protocol == "paper-shuffled":
         notes.append("SHUFFLED SPLIT")
+    if experiment.split.duplicates == "count":
+        notes.append("DUPLICATES KEPT")
+    if experiment.features.fit_on == "all":
+        notes.append("TRANSFORMS FITTED ON ALL FLOWS")
+    if experiment.features.allow_shortcuts:
+        notes.append(f"SHORTCUT FEATURES {' '.join(experiment.features.allow_shortcuts)}".upper())
     notes += [f"LABEL-FITTED {p.name.replace('-', ' ')}".upper() for p in supervised(transforms)]
-    if isinstance(encoder, parts.Encoder):
-        notes += _encoder_notes(experiment, encoder)
+    if isinstance(method, Method):
+        notes += _notes_of(experiment, method)
     return tuple(dict.fromkeys(notes)) or ("NONE OF THE OFFICIAL CHOICES IS IN FORCE",)
 
 
-def _encoder_notes(experiment: Experiment, encoder: parts.Encoder) -> list[str]:
+def _notes_of(experiment: Experiment, method: Method) -> list[str]:
     """Return the overlay's own notes: `text` always, `section.key` where its value is in force."""
     notes: list[str] = []
     now = said(experiment)
-    for key, text in encoder.parity.get(NOTES, {}).items():
+    for key, text in method.parity.get(NOTES, {}).items():
         section, _, name = key.partition(".")
-        taken = encoder.parity.get(section, {}).get(name)
+        taken = method.parity.get(section, {}).get(name)
         if not name or now.get(section, {}).get(name) == taken:
             notes += [text] if isinstance(text, str) else list(text)
     return [note.upper() for note in notes]
 
 
-def _preset(part: parts.Encoder, name: str) -> parts.Overlay:
+def _preset(part: Method, name: str) -> parts.Overlay:
     if name in part.presets:
         return part.presets[name]
-    where = "[encoder] preset"
+    where = f"[{part.kind}] preset"
     if not part.presets:
-        msg = f"Encoder '{part.name}' publishes no presets."
+        msg = f"{part.kind.capitalize()} '{part.name}' publishes no presets."
         raise ConfigError(msg, where=where, do="Take the line out.")
-    msg = f"Encoder '{part.name}' has no preset '{name}'."
+    msg = f"{part.kind.capitalize()} '{part.name}' has no preset '{name}'."
     listed = f"Its presets: {', '.join(part.presets)}."
     raise ConfigError(msg, where=where, do=f"{nearest(name, part.presets)} {listed}".strip())
 
 
-def _parity(part: parts.Encoder) -> parts.Overlay:
-    if not part.parity:
-        msg = f"Encoder '{part.name}' has no official pipeline to be at parity with."
-        raise ConfigError(msg, where="[run] parity", do="Take the line out.")
-    return {section: values for section, values in part.parity.items() if section != NOTES}
-
-
-def _named(part: parts.Encoder, overlay: parts.Overlay) -> dict[str, Any]:
-    """Give the overlay's encoder settings the encoder's name; refuse what it may not decide."""
-    switches = {("run", "parity"), *(("encoder", name) for name in Encoder.model_fields)}
-    for section, key in sorted(switches - {("encoder", "name")}):
+def _named(part: Method, overlay: parts.Overlay) -> dict[str, Any]:
+    """Give the overlay's settings of the method its name; refuse what it may not decide."""
+    own = part.kind
+    for section, key in (("run", "parity"), (own, "label"), (own, "options"), (own, "preset")):
         if key in overlay.get(section, {}):
-            msg = f"An overlay of encoder '{part.name}' sets {section}.{key}."
+            msg = f"An overlay of {own} '{part.name}' sets {section}.{key}."
             raise ConfigError(msg, do="Only an experiment file may; mend the package.")
-    return {**overlay, "encoder": {**overlay.get("encoder", {}), "name": part.name}}
+    return {**overlay, own: {**overlay.get(own, {}), "name": part.name}}

@@ -86,7 +86,8 @@ class FlowJoiner(Part[protocols.FlowJoiner]):
 class FlowTransform(Part[protocols.FlowTransform]):
     """Yielded by `netvigil_flow_transforms`. `supervised` ones learn from the train range's labels.
 
-    Those exist for parity with published pipelines only and are refused unless `run.parity` is on.
+    Those are for classifiers, and for parity with published pipelines: without a classifier they
+    are refused unless `run.parity` is on.
     """
 
     kind: ClassVar[str] = "flow transform"
@@ -112,13 +113,15 @@ class Encoder(Part[protocols.Encoder]):
 
     The rest is written like an experiment file, as section -> key -> value: `presets` are published
     settings by name, `parity` the choices of the official pipeline for `run.parity`. `spaces` are
-    search spaces for `netvigil tune`: name -> "section.key" -> values.
+    search spaces for `netvigil tune`: name -> "section.key" -> values. `seeded` says that fitting
+    draws random numbers.
     """
 
     kind: ClassVar[str] = "encoder"
     accepts: tuple[str, ...] = ("flow-host",)
     emits: frozenset[Literal["embedding", "terms"]] = frozenset({"embedding"})
     passes: Literal["none", "one", "many"] = "many"
+    seeded: bool = True
     trusted_types: tuple[str, ...] = ()
     presets: Mapping[str, Overlay] = field(default_factory=dict)
     parity: Overlay = field(default_factory=dict)
@@ -129,33 +132,48 @@ class Encoder(Part[protocols.Encoder]):
 class Scorer(Part[protocols.Scorer]):
     """Yielded by `netvigil_scorers`.
 
-    `needs` says what it reads of an encoding; `transductive` that a flow's score depends on its
-    batch companions (such scorers are refused in a bundle); `seeded` that fitting draws random
-    numbers; `trusted_types` what its skops files may hold.
+    `needs` says what it reads of an encoding ("either" takes what there is); `transductive` that a
+    flow's score depends on its batch companions (such scorers are refused in a bundle); `seeded`
+    that fitting draws random numbers; `calibrated` that it is a `protocols.CalibratedScorer`, for
+    which the runner holds out the latest train flows; `trusted_types` what its skops files may
+    hold.
     """
 
     kind: ClassVar[str] = "scorer"
     seeded: bool = True
-    needs: Literal["embedding", "terms"] = "embedding"
+    needs: Literal["embedding", "terms", "either"] = "embedding"
     transductive: bool = False
+    calibrated: bool = False
     trusted_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Threshold(Part[protocols.Threshold]):
-    """Yielded by `netvigil_thresholds`. `supervised` ones get the calibration range's labels."""
+    """Yielded by `netvigil_thresholds`. `supervised` ones get the calibration range's labels.
+
+    One that looks at no score, because somebody gives the cut, says `needs_scores=False`: it needs
+    no calibration part, and its cut means nothing for the scores of a baseline.
+    """
 
     kind: ClassVar[str] = "threshold"
     supervised: bool = False
+    needs_scores: bool = True
 
 
 @dataclass(frozen=True)
 class Classifier(Part[protocols.Classifier]):
-    """Yielded by `netvigil_classifiers`; supervised."""
+    """Yielded by `netvigil_classifiers`; supervised, which every receipt and table says.
+
+    `accepts` lists the window schemas it understands; `seeded` says that fitting draws random
+    numbers; `trusted_types`, `presets` and `parity` are as for encoders.
+    """
 
     kind: ClassVar[str] = "classifier"
     accepts: tuple[str, ...] = ("flow-host", "flows-only")
+    seeded: bool = True
     trusted_types: tuple[str, ...] = ()
+    presets: Mapping[str, Overlay] = field(default_factory=dict)
+    parity: Overlay = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -168,9 +186,17 @@ class Generator(Part[protocols.Generator]):
 
 @dataclass(frozen=True)
 class Explainer(Part[protocols.Explainer]):
-    """Yielded by `netvigil_explainers`."""
+    """Yielded by `netvigil_explainers`.
+
+    `about` says what it names: a flow's own features, or the flows around it. Of those that can
+    explain a pipeline, the one of the lowest `rank` is used for each, unless others are asked for.
+    `unit` is what its amounts are parts of.
+    """
 
     kind: ClassVar[str] = "explainer"
+    about: Literal["features", "neighbours"] = "features"
+    rank: int = 50
+    unit: Literal["score", "reconstruction error"] = "score"
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """Make a source ready for learning: read, label, split, fit transforms, spool windows.
 
-After this step nothing that learns can reach a label, or a flow outside its own part of the split.
-Within it, transforms that call themselves supervised can, where `run.parity` lets them.
+After this step nothing that learns without labels can reach one, or a flow outside its own part of
+the split. Within it, transforms that call themselves supervised can, for classifiers and at parity.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,26 +18,39 @@ from netvigil import protocols
 from netvigil.baselines import TrainCounts
 from netvigil.config import Experiment
 from netvigil.contracts import FlowFeatures, FlowTable
+from netvigil.errors import RunError
 from netvigil.features import FeatureContract, extract, select_features
 from netvigil.phases import Advance, Phases
-from netvigil.pipeline import Assembly, apply_transforms, fit_transforms, pass_columns
+from netvigil.pipeline import (
+    Assembly,
+    Lesson,
+    apply_transforms,
+    fit_transforms,
+    pass_columns,
+)
 from netvigil.plugins import Plugins
+from netvigil.profile import FeatureProfile
 from netvigil.protocols import Calibration
-from netvigil.reasons import FeatureProfile
-from netvigil.sources import Reading, choose_reader, open_source
-from netvigil.splits import CALIBRATE, ROLES, Split, make_split
+from netvigil.sources import Reading, SourceRows, choose_reader, open_sources
+from netvigil.splits import CALIBRATE, ROLES, TRAIN, Split, make_split
 from netvigil.store import FlowStore
 from netvigil.truth import ATTACK, UNKNOWN, TrainFilter, Truth, label_store, train_filter
 from netvigil.windows import SpooledWindows, spool_windows
 
+HELD_OUT = "held_out"
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """A source made ready: who may see what, and the windows of each part."""
+    """A source made ready: who may see what, and the windows of each part.
+
+    `sources` are the one or two sources in the store, the tested one last.
+    """
 
     experiment: Experiment
     assembly: Assembly
     reading: Reading
+    sources: tuple[SourceRows, ...]
     store: FlowStore
     truth: Truth
     split: Split
@@ -48,10 +62,27 @@ class Prepared:
     counts: TrainCounts
     windows: Mapping[str, SpooledWindows]
 
+    @property
+    def whole_train(self) -> tuple[SpooledWindows, ...]:
+        """The windows of the train part, what is held out of it for calibrated scorers included."""
+        return tuple(self.windows[name] for name in ("train", HELD_OUT) if name in self.windows)
+
     def calibration(self, score: NDArray[np.float64], *, supervised: bool) -> Calibration:
-        """Return what a threshold may see; labels only where it says that it is supervised."""
+        """Return what a threshold may see; labels only where it says that it is supervised.
+
+        Raises:
+            RunError: Labelled attacks are to be left out, and nothing else is there.
+        """
         inside = self.split.role == CALIBRATE
         state = self.truth.state[inside]
+        if self.experiment.train.benign_calibration:
+            kept = state != ATTACK
+            inside[inside] = kept
+            score, state = score[kept], state[kept]
+            if not len(score):
+                msg = "Every flow of the calibration part is an attack: nothing can set the cut."
+                do = "Move the split, or set train.benign_calibration = false."
+                raise RunError(msg, where="[train] benign_calibration", do=do)
         start = self.split.start_us
         return Calibration(
             score=score,
@@ -83,7 +114,10 @@ def prepare(
     assembly.encoder.make()  # a device that is not there is refused before a byte is read
     flows = experiment.flows
     reading = choose_reader(flows.source, plugins, name=flows.reader, options=flows.options)
-    store = open_source(flows.source, reading, work / "flows.parquet", phases)
+    paths = list(flows.sources().values())
+    store, sources = open_sources(
+        paths if test else paths[:1], reading, work / "flows.parquet", phases
+    )
     first = next(store.batches(rows=1))
     builder: protocols.GraphBuilder = assembly.builder.make()
     builder.check(first)
@@ -92,33 +126,47 @@ def prepare(
         first.category_names,
         feature_set=experiment.features.set,
         allow_shortcuts=experiment.features.allow_shortcuts,
+        origin_us=int(first.start_us[0]) if first.info.time_basis == "clock" else None,
     )
     truth = _truth(store, assembly, phases)
-    split = make_split(experiment.split, store, classes=truth.classes())
-    needed = ("train", "calibrate", "test") if test else ("train", "calibrate")
+    tested = _tested(store, sources, truth, assembly)
+    split = make_split(experiment.split, store, classes=truth.classes(), tested=tested)
+    calibrated = experiment.split.protocol == "ranges" or experiment.split.calibrate > 0
+    needed = ["train", *(["calibrate"] if calibrated else []), *(["test"] if test else [])]
     for name in needed:
         split.require(name)
     trained = train_filter(experiment.train, split, truth)
-    sample = sample_mask(trained.keep, experiment.features.fit_flows, experiment.run.seeds[0])
+    sample = _fit_sample(experiment, trained.keep)
     with phases.phase("fit transforms", int(sample.sum())) as advance:
-        transforms, profile = _fit_transforms(store, sample, assembly, contract, truth, experiment)
+        lesson = partial(_lesson, store, experiment, contract, split, truth)
+        transforms, profile = fit_transforms(
+            assembly.transforms,
+            _flows(store, sample, contract),
+            contract,
+            seed=experiment.run.seeds[0],
+            lesson=lesson,
+        )
         advance(int(sample.sum()))
     counts = TrainCounts()
     windows = {}
-    for name in needed:
-        mask = trained.keep if name == "train" else split.role == ROLES[name]
+    masks = {name: split.role == ROLES[name] for name in needed}
+    masks |= _train_masks(trained.keep, experiment.train.hold_out if assembly.calibrated else 0.0)
+    for name, mask in masks.items():
         with phases.phase("transform and build", int(mask.sum())) as advance:
             batches = _watched(store.select(mask, columns=pass_columns(contract)), advance)
             windows[name] = _spool(
-                _counted(batches, counts) if name == "train" else batches,
+                _counted(batches, counts) if name in {"train", HELD_OUT} else batches,
                 lambda f: apply_transforms(transforms, extract(f, contract)),
                 builder,
                 work / f"windows-{name}",
             )
+    if not calibrated:  # no flow of any window
+        windows["calibrate"] = SpooledWindows(windows["train"].whole[0:0])
     return Prepared(
         experiment=experiment,
         assembly=assembly,
         reading=reading,
+        sources=sources,
         store=store,
         truth=truth,
         split=split,
@@ -132,6 +180,25 @@ def prepare(
     )
 
 
+def _train_masks(keep: NDArray[np.bool_], share: float) -> dict[str, NDArray[np.bool_]]:
+    """Return which flows to fit on, and where a share is held out, the latest that make it up.
+
+    Raises:
+        RunError: There are too few train flows to hold any out.
+    """
+    if not share:
+        return {"train": keep}
+    rows = np.flatnonzero(keep)
+    held = round(share * len(rows))
+    if not 0 < held < len(rows):
+        msg = f"A scorer wants {share:.0%} of {len(rows):,} train flows held out, which is none."
+        raise RunError(msg, where="[train] hold_out", do="Widen the train part.")
+    masks = {name: np.zeros(len(keep), np.bool_) for name in ("train", HELD_OUT)}
+    masks["train"][rows[:-held]] = True
+    masks[HELD_OUT][rows[-held:]] = True
+    return masks
+
+
 def _truth(store: FlowStore, assembly: Assembly, phases: Phases) -> Truth:
     if assembly.labeller is None:
         return Truth.unknown(len(store))
@@ -139,23 +206,48 @@ def _truth(store: FlowStore, assembly: Assembly, phases: Phases) -> Truth:
         return label_store(store, assembly.labeller.make(), progress=advance)
 
 
-def _fit_transforms(
+def _tested(
+    store: FlowStore, sources: tuple[SourceRows, ...], truth: Truth, assembly: Assembly
+) -> NDArray[np.bool_] | None:
+    """Return which flows are the test source's, bool [flows]; None without such a source.
+
+    Raises:
+        RunError: Something labels the flows, but none of these: truth that finds flows by their id
+            knows those of one source only.
+    """
+    if len(sources) == 1:
+        return None
+    tested: NDArray[np.bool_] = store.column("flow_id").to_numpy() >= sources[-1].first_id
+    if assembly.labeller is not None and not truth.state[tested].any():
+        msg = "The labels say nothing about any flow of the test source."
+        do = "Label both sources by one rule; a label table knows the flow ids of one source only."
+        raise RunError(msg, where=str(sources[-1].source), do=do)
+    return tested
+
+
+def _fit_sample(experiment: Experiment, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Choose the flows that transforms are fitted on: of `keep`, or at parity of all of them."""
+    wanted = np.ones_like(keep) if experiment.features.fit_on == "all" else keep
+    return sample_mask(wanted, experiment.features.fit_flows, experiment.run.seeds[0])
+
+
+def _lesson(
     store: FlowStore,
-    sample: NDArray[np.bool_],
-    assembly: Assembly,
-    contract: FeatureContract,
-    truth: Truth,
     experiment: Experiment,
-) -> tuple[tuple[protocols.FlowTransform, ...], FeatureProfile]:
-    """Fit the transforms on a sample of the train flows; only supervised ones ask for labels."""
-    flows = [flows for _, flows in store.select(sample, columns=pass_columns(contract))]
-    seed = experiment.run.seeds[0]
+    contract: FeatureContract,
+    split: Split,
+    truth: Truth,
+) -> Lesson:
+    """Read what supervised transforms learn from: the whole train part, filtered or not."""
+    sample = _fit_sample(experiment, split.role == TRAIN)
+    state = truth.state[sample]
+    return Lesson(_flows(store, sample, contract), state == ATTACK, state != UNKNOWN)
 
-    def labels() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        state = truth.state[sample]
-        return state == ATTACK, state != UNKNOWN
 
-    return fit_transforms(assembly.transforms, flows, contract, seed=seed, labels=labels)
+def _flows(
+    store: FlowStore, chosen: NDArray[np.bool_], contract: FeatureContract
+) -> list[FlowTable]:
+    return [flows for _, flows in store.select(chosen, columns=pass_columns(contract))]
 
 
 def _spool(

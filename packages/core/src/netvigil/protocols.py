@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from netvigil.contracts import (
     AlertTable,
     EncodedFlows,
+    Explanation,
     FlowBatch,
     FlowFeatures,
     FlowTable,
@@ -126,7 +127,7 @@ class FlowTransform(Stateful, Protocol):
 
 @runtime_checkable
 class SupervisedTransform(Protocol):
-    """A transform that learns from labels, for parity with published pipelines only."""
+    """A transform that learns from labels: for classifiers, and for parity with publications."""
 
     def fit_labelled(
         self, features: FlowFeatures, is_attack: NDArray[np.bool_], *, seed: int
@@ -188,7 +189,7 @@ class Watch:
 
 @runtime_checkable
 class Watched(Protocol):
-    """An encoder that trains for many passes: it reports them and can go on after a kill.
+    """An encoder or classifier that trains for many passes: it reports them, and outlives a kill.
 
     `passes` is how often `fit` walks through its windows at most.
     """
@@ -197,6 +198,25 @@ class Watched(Protocol):
 
     def watch(self, watch: Watch) -> None:
         """Report the next `fit` to `watch`."""
+        ...
+
+
+@runtime_checkable
+class FeatureErrors(Protocol):
+    """An encoder whose error is a sum over features, so that each feature's share of it is exact.
+
+    What stands behind a flow's error term is then known and not estimated: an explanation divides a
+    row by its sum.
+    """
+
+    def feature_errors(self, windows: WindowGraphs) -> NDArray[np.float32]:
+        """Return what each feature adds to the error of each flow, float32 [flows, features].
+
+        Columns are in the order of `windows.feature_names`. A value is the squared error of a
+        feature over the error that is usual for it, so features compare: 1 is usual, more is worse,
+        none is negative. A row does not depend on the other flows of `windows`. Raises
+        `NotFittedError` before `fit`, and `ContractError` for windows with other features.
+        """
         ...
 
 
@@ -209,6 +229,15 @@ class Scorer(Stateful, Protocol):
 
     def score(self, encoded: EncodedFlows) -> ScoreTable:
         """Score each flow by itself: its score does not depend on which others come with it."""
+        ...
+
+
+@runtime_checkable
+class CalibratedScorer(Protocol):
+    """A scorer that asks how usual flows score that neither it nor its encoder was fitted on."""
+
+    def calibrate(self, held_out: EncodedFlows, *, seed: int) -> Self:
+        """Learn from the latest flows of the train range, after `fit` on the earlier ones."""
         ...
 
 
@@ -303,14 +332,21 @@ class MovingCut(Protocol):
 
 
 class Classifier(Stateful, Protocol):
-    """Learns attack classes from labels, and says so: the counterpart of encoder and scorer."""
+    """Learns attack classes from labels, and says so: it stands in for encoder and scorer.
+
+    `netvigil.classes` names and numbers the classes of a label table. One that trains for long may
+    be `Watched`, as an encoder.
+    """
 
     def fit(self, windows: WindowStream, labels: LabelTable, *, seed: int) -> Self:
-        """Learn classes from the labelled flows of the train range."""
+        """Learn classes from the labelled flows of the train range; the others have no label."""
         ...
 
     def classify(self, windows: WindowGraphs) -> EncodedFlows:
-        """Return one term per class, its probability [flows]."""
+        """Return one term per class, its probability, float32 [flows]; `benign` comes first.
+
+        The terms of a flow add up to 1, and do not depend on the flows of other windows.
+        """
         ...
 
 
@@ -326,11 +362,42 @@ class Generator(Stateful, Protocol):
         ...
 
 
-class Explainer(Protocol):
-    """Says why a flow scored as it did."""
+@dataclass(frozen=True)
+class Scoring:
+    """A fitted pipeline as explainers see it: windows in, scores out, and usual features.
 
-    def explain(self, windows: WindowGraphs, rows: NDArray[np.int64]) -> list[list[str]]:
-        """Return the reasons, in words, for each of these flow rows."""
+    Shapes:
+        score: windows -> float64 [flows]
+        groups: name -> numbers of the columns of `flow_x` that mean something only together, such
+            as those of one category; every column is in one group
+        background: float32 [rows, features], features of a seeded sample of train flows
+        median: float32 [features], over train flows
+        advance: told 1 for each flow explained
+    """
+
+    score: Callable[[WindowGraphs], NDArray[np.float64]]
+    encoder: Encoder
+    groups: Mapping[str, tuple[int, ...]]
+    background: NDArray[np.float32]
+    median: NDArray[np.float32]
+    seed: int = 0
+    advance: Callable[[int], None] = _ignore
+
+
+class Explainer(Protocol):
+    """Says what a flow's score rests on."""
+
+    def check(self, scoring: Scoring, windows: WindowGraphs) -> None:
+        """Raise `IncompatiblePartsError` where this pipeline, or such windows, are beyond it."""
+        ...
+
+    def explain(
+        self, scoring: Scoring, windows: WindowGraphs, rows: NDArray[np.int64]
+    ) -> list[Explanation]:
+        """Explain the score of each of these flow rows; `windows` are whole and stay as they are.
+
+        The explanation of a flow does not depend on which others are explained with it.
+        """
         ...
 
 

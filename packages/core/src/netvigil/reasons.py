@@ -2,64 +2,88 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from netvigil.baselines import TrainCounts
+from netvigil.classes import Verdicts
 from netvigil.contracts import ALERTS, AlertTable, FlowTable
 from netvigil.cuts import Cuts
-from netvigil.protocols import State
+from netvigil.profile import FeatureProfile
 
 TOP = 3  # features named per alert: enough to start looking, few enough to read
 UNUSUAL = 3.0  # train standard deviations below which a feature is not worth naming
+LARGE = 0.1  # share of a reconstruction error below which a feature is not worth naming
 
 
-@dataclass(frozen=True)
-class FeatureProfile:
-    """Mean and standard deviation of each transformed feature on the train flows, float64."""
+def far_features(profile: FeatureProfile, x: NDArray[np.float32]) -> list[list[str]]:
+    """Name the features of each flow that lie furthest from the train mean.
 
-    names: tuple[str, ...]
-    mean: NDArray[np.float64]
-    deviation: NDArray[np.float64]
+    Shapes:
+        x: float32 [alerts, features]; returns [alerts] lists of at most `TOP` sentences
+    """
+    z = _deviations(profile, x)
+    top = np.argsort(-np.abs(z), axis=1, kind="stable")[:, :TOP]
+    return [
+        [_sentence(profile.names[k], float(z[i, k])) for k in row if abs(z[i, k]) >= UNUSUAL]
+        for i, row in enumerate(top)
+    ]
 
-    @staticmethod
-    def of(x: NDArray[np.float32], names: tuple[str, ...]) -> FeatureProfile:
-        """Measure the train flows' features; x float32 [flows, features]."""
-        return FeatureProfile(
-            names, x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
-        )
 
-    def get_state(self) -> State:
-        """Return what a bundle keeps."""
-        arrays = {"mean": self.mean, "deviation": self.deviation}
-        return State(arrays=arrays, values={"names": list(self.names)})
+def large_errors(
+    profile: FeatureProfile, x: NDArray[np.float32], errors: NDArray[np.float32]
+) -> list[list[str]]:
+    """Name the features that make up most of each flow's reconstruction error.
 
-    @staticmethod
-    def from_state(state: State) -> FeatureProfile:
-        """Take over what a bundle kept."""
-        names = tuple(str(name) for name in state.values["names"])
-        return FeatureProfile(names, state.arrays["mean"], state.arrays["deviation"])
+    Those of one category count as one; it is the value it has that is named.
 
-    def reasons(self, x: NDArray[np.float32]) -> list[list[str]]:
-        """Name the features of each flow that lie furthest from the train mean.
-
-        Shapes:
-            x: float32 [alerts, features]; returns [alerts] lists of at most `TOP` sentences
-        """
-        spread = np.where(self.deviation > 0, self.deviation, 1.0)
-        z = (x - self.mean) / spread
-        top = np.argsort(-np.abs(z), axis=1, kind="stable")[:, :TOP]
-        return [
-            [_sentence(self.names[k], float(z[i, k])) for k in row if abs(z[i, k]) >= UNUSUAL]
-            for i, row in enumerate(top)
+    Shapes:
+        x, errors: float32 [alerts, features]; returns [alerts] lists of at most `TOP` sentences
+    """
+    z = _deviations(profile, x)
+    groups = profile.groups()
+    summed = np.stack([errors[:, k].sum(axis=1, dtype=np.float64) for k in groups.values()], axis=1)
+    total = summed.sum(axis=1, keepdims=True)
+    share = summed / np.where(total > 0, total, 1.0)
+    top = np.argsort(-share, axis=1, kind="stable")[:, :TOP]
+    columns = [_shown(profile.names, numbers) for numbers in groups.values()]
+    said = [
+        [
+            (share[i, k], columns[k][int(np.argmax(x[i, columns[k]]))])
+            for k in row
+            if share[i, k] >= LARGE
         ]
+        for i, row in enumerate(top.tolist())
+    ]
+    return [
+        [f"{of:.0%} of the error: {_place(profile.names[k], float(z[i, k]))}" for of, k in row]
+        for i, row in enumerate(said)
+    ]
+
+
+def _shown(names: tuple[str, ...], numbers: tuple[int, ...]) -> list[int]:
+    """Return the columns that name a category's value, or else all."""
+    return [k for k in numbers if "=" in names[k]] or list(numbers)
+
+
+def _place(name: str, z: float) -> str:
+    """Say in words where a feature lies, unusual or not."""
+    column, equals, value = name.partition("=")
+    if equals and value != "rare" and 0 < z < UNUSUAL:
+        return f"{column} is {value}"
+    if not equals and abs(z) < 0.05:
+        return f"{name} is at its train mean"
+    return _sentence(name, z)
+
+
+def _deviations(profile: FeatureProfile, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    spread = np.where(profile.deviation > 0, profile.deviation, 1.0)
+    return np.asarray((x - profile.mean) / spread)
 
 
 def _sentence(name: str, z: float) -> str:
-    """Say in words how a feature stands out; `column=value` is what one-hot columns are called."""
+    """Say in words where a feature lies; `column=value` is what one-hot columns are called."""
     column, equals, value = name.partition("=")
     if equals and z > 0 and value == "rare":
         return f"{column} has a value that is rare in training"
@@ -78,22 +102,32 @@ def make_alerts(
     profile: FeatureProfile,
     counts: TrainCounts,
     bundle: str,
+    verdict: Verdicts | None = None,
+    errors: NDArray[np.float32] | None = None,
 ) -> AlertTable:
-    """Turn the flows above the cut into alerts.
+    """Turn the flows above the cut into alerts; `verdict` is what a classifier takes them for.
 
     Shapes:
         score: float64 [flows]; cut: one for all, or float64 [flows]
         x: float32 [flows, features], the transformed features of the same flows
+        errors: float32 [alerts, features], reconstruction errors of those above the cut, or None
+            where the encoder tells none
     """
     rows = np.flatnonzero(score > cut)
     chosen = flows.take(rows)
-    reasons = profile.reasons(x[rows])
+    if errors is None:
+        reasons = far_features(profile, x[rows])
+    else:
+        reasons = large_errors(profile, x[rows], errors)
     for sentence, unseen in counts.unseen(chosen).items():
         for i in np.flatnonzero(unseen):
             reasons[i].append(sentence)
     for listed in reasons:
         if not listed:
             listed.append("no single feature stands out; the combination does")
+    if verdict is not None:
+        for listed, said in zip(reasons, verdict[rows].words(), strict=True):
+            listed.insert(0, said)
     table = chosen.table
     columns = {
         **{

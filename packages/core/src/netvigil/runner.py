@@ -1,8 +1,9 @@
 """`fit`, `run` and `detect`: the pipeline, readable top to bottom.
 
 Flows are read once into a sorted store; labels, split and train filter give each flow its role;
-transforms, encoder and scorer see the train part, the threshold the calibration part, and the test
-part is only scored. Evaluation, the last step of `run`, is the only place where scores meet labels.
+transforms, encoder and scorer (or a classifier, with labels) see the train part, the threshold the
+calibration part, and the test part is only scored. Evaluation, the last step of `run`, is the only
+place where scores meet labels.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from netvigil import protocols
+from netvigil import learn, protocols, supervise
 from netvigil.bundle import load_bundle, save_bundle
+from netvigil.classes import Verdicts
 from netvigil.config import Experiment
 from netvigil.contracts import AlertTable, ReadReport, ScoreTable
 from netvigil.cuts import at
@@ -26,8 +29,8 @@ from netvigil.evaluation import Receipt
 from netvigil.evidence import FOLDER, Evidence
 from netvigil.evidence.collect import collect
 from netvigil.judge import judge, write_receipt
-from netvigil.learn import fit_pipeline, run_rules, run_seed
-from netvigil.outputs import ScoreFile, alerts_of, require_order, score_store
+from netvigil.learn import run_rules
+from netvigil.outputs import ScoreFile, alerts_of, errors_at, require_order, score_store
 from netvigil.overlays import resolve
 from netvigil.phases import Phases
 from netvigil.pipeline import Pipeline, assemble
@@ -83,7 +86,7 @@ def fit(experiment: Experiment, plugins: Plugins, *, base: Path, out: Path, phas
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         work = Path(scratch)
         prepared = prepare(experiment, assembly, plugins, work=work, phases=phases, test=False)
-        pipeline = fit_pipeline(prepared, experiment.run.seeds[0], phases)
+        pipeline = _way(prepared).fit_pipeline(prepared, experiment.run.seeds[0], phases)
         made = save_bundle(pipeline, fresh(work / "bundle"), experiment=_plain(experiment))
         (work / "bundle").replace(out)
     return made
@@ -105,11 +108,12 @@ def run(
     """
     experiment = resolve(experiment, plugins)
     assembly = assemble(experiment, plugins, base=base)
-    source = experiment.flows.source
-    require_source(source)
-    sha256 = digest(source)
+    sources = experiment.flows.sources().values()
+    for source in sources:
+        require_source(source)
+    sha256 = [digest(source) for source in sources]
     folder = RunFolder(out)
-    folder.begin({"experiment": _plain(experiment), "source": sha256}, resume=resume)
+    folder.begin({"experiment": _plain(experiment), "source": " ".join(sha256)}, resume=resume)
     phases.log = folder.partial / "log.jsonl"
     prepared = prepare(experiment, assembly, plugins, work=folder.work, phases=phases)
     results = list(_all_seeds(prepared, folder, phases))
@@ -154,8 +158,10 @@ def detect(
         exporter: protocols.AlertExporter = pipeline.assembly.exporter.make()
         with phases.phase("detect", len(store)) as advance:
             path, cut = result / "scores.parquet", pipeline.threshold.cut_
+            supervised = pipeline.assembly.classifier is not None
             moving = isinstance(pipeline.threshold, protocols.MovingCut)
-            with ScoreFile(path, cut=cut, bundle=made, moving=moving) as scores:
+            file = ScoreFile(path, cut=cut, bundle=made, classes=supervised, moving=moving)
+            with file as scores:
                 alerts = exporter.export(
                     score_store(pipeline, store, scores, made, advance),
                     result / f"alerts{exporter.suffix}",
@@ -192,6 +198,11 @@ def require_fit(pipeline: Pipeline, store: FlowStore) -> None:
     pipeline.builder.check(next(store.batches(rows=1)))
 
 
+def _way(prepared: Prepared) -> ModuleType:
+    """Return the module that fits and scores: with labels for a classifier, else without."""
+    return learn if prepared.assembly.classifier is None else supervise
+
+
 def _all_seeds(prepared: Prepared, folder: RunFolder, phases: Phases) -> Iterator[SeedResults]:
     """Yield the rules' results, then each seed's, taking finished ones from an earlier attempt."""
     seeds = prepared.experiment.run.seeds
@@ -207,7 +218,7 @@ def _all_seeds(prepared: Prepared, folder: RunFolder, phases: Phases) -> Iterato
     def job(seed: int) -> SeedResults:
         path = done / f"{seed}.npz"
         if not path.exists():
-            run_seed(
+            _way(prepared).run_seed(
                 prepared,
                 seed,
                 phases,
@@ -235,9 +246,16 @@ def _write_scores_and_alerts(
     exporter: protocols.AlertExporter = prepared.assembly.exporter.make()
     names = ("scores.parquet", f"alerts{exporter.suffix}")
     starts = np.repeat(test.window_start, np.diff(test.flow_ptr))
-    path, moving = folder.work / names[0], own.cuts is not None
-    with ScoreFile(path, cut=own.cut, bundle=made, moving=moving) as scores:
-        scores.add(ScoreTable(np.asarray(test.flow_id), own.test, starts), own.test_cuts)
+    cut = pipeline.threshold.cut_ if own.cuts is None else own.cuts
+    verdict = None if own.share is None else Verdicts.of(own.classes, own.share)
+    with ScoreFile(
+        folder.work / names[0],
+        cut=pipeline.threshold.cut_,
+        bundle=made,
+        classes=verdict is not None,
+        moving=own.cuts is not None,
+    ) as scores:
+        scores.add(ScoreTable(np.asarray(test.flow_id), own.test, starts), verdict, cut)
 
     def alerts() -> Iterator[AlertTable]:
         offset = 0
@@ -245,9 +263,18 @@ def _write_scores_and_alerts(
         for _, flows in prepared.store.select(inside, columns=pipeline.columns()):
             here = slice(offset, offset + len(flows))
             require_order(flows.flow_id, test.flow_id[here])
-            x = test.flow_x[here]
-            cuts = at(own.test_cuts, here)
-            yield alerts_of(pipeline, flows, own.test[here], x, made, cut=cuts)
+            yield alerts_of(
+                pipeline,
+                flows,
+                own.test[here],
+                test.flow_x[here],
+                made,
+                cut=at(cut, here),
+                verdict=None if verdict is None else verdict[here],
+                errors=errors_at(
+                    pipeline, test, offset + np.flatnonzero(own.test[here] > at(cut, here))
+                ),
+            )
             offset += len(flows)
 
     exporter.export(alerts(), folder.work / names[1])
@@ -269,7 +296,7 @@ def _own(results: list[SeedResults]) -> MethodRun:
 
 
 def _plain(experiment: Experiment) -> dict[str, Any]:
-    """Return the experiment as JSON values; the source by name only, so that receipts travel."""
+    """Return the experiment as JSON values; the sources by name only, so that receipts travel."""
     values = experiment.model_dump(mode="json", exclude_none=True)
-    values["flows"]["source"] = experiment.flows.source.name
+    values["flows"] |= experiment.flows.names()
     return values

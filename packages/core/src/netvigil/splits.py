@@ -7,7 +7,7 @@ when that part began.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from netvigil import config
 from netvigil.errors import ConfigError, RunError
+from netvigil.repeats import first_copies
 from netvigil.store import FlowStore
 
-UNUSED, TRAIN, CALIBRATE, TEST = 0, 1, 2, 3
+UNUSED, TRAIN, CALIBRATE, TEST, REPEATED = 0, 1, 2, 3, 4
 SHUFFLED = frozenset({"paper-shuffled", "paper-stratified"})
 """Protocols by which a model learns from flows that come after some it is tested on."""
+CLOCKLESS = frozenset({"rows", "paper-stratified"})
+"""Protocols that need no clock."""
 ROLES = {"train": TRAIN, "calibrate": CALIBRATE, "test": TEST}
 
 
@@ -29,13 +32,19 @@ class Split:
     """The role of every flow of a store.
 
     Shapes:
-        role: int8 [flows], in the store's order: 0 unused, 1 train, 2 calibrate, 3 test
+        role: int8 [flows], in the store's order: 0 unused, 1 train, 2 calibrate, 3 test, 4 left out
+            as it repeats an earlier flow
         start_us: int64 [flows], or None without a clock
+
+    `repeats` counts exact repeats of an earlier flow, `repeats_across` those of them that stand in
+    another part than their first copy; None where nobody looked.
     """
 
     role: NDArray[np.int8]
     start_us: NDArray[np.int64] | None
     settings: dict[str, Any]
+    repeats: int | None = None
+    repeats_across: int | None = None
 
     def describe(self) -> dict[str, Any]:
         """Return the settings, and of each part the number of flows, first and last start."""
@@ -73,30 +82,83 @@ _ADVICE = (
 
 
 def make_split(
-    settings: config.Split, store: FlowStore, *, classes: NDArray[np.int64] | None = None
+    settings: config.Split,
+    store: FlowStore,
+    *,
+    classes: NDArray[np.int64] | None = None,
+    tested: NDArray[np.bool_] | None = None,
 ) -> Split:
-    """Give each flow of a store its role.
+    """Give each flow of a store its role; exact repeats of an earlier flow are found where asked.
 
     Shapes:
         classes: int64 [flows], the attack class of each flow (benign and unknown are classes too);
             read by `paper-stratified` only
+        tested: bool [flows], those of a test source, or None where the test part is cut off the
+            source itself; with it, what would be cut off has no role
 
     Raises:
         ConfigError: A protocol that needs a clock on a source without one, or ranges that overlap.
     """
-    clocked = store.info.time_basis == "clock"
+    split = _deal(settings, store, classes, tested)
+    if settings.duplicates == "ignore":
+        return split
+    first = first_copies(store)
+    again = first != np.arange(len(first))
+    across = again & (split.role != split.role[first])
+    # The first copy keeps the role that its place gives it, so what is later never decides.
+    left = np.where(again, np.int8(REPEATED), split.role)
+    return replace(
+        split,
+        role=left if settings.duplicates == "drop" else split.role,
+        repeats=int(again.sum()),
+        repeats_across=int(across.sum()),
+    )
+
+
+def _deal(
+    settings: config.Split,
+    store: FlowStore,
+    classes: NDArray[np.int64] | None,
+    tested: NDArray[np.bool_] | None,
+) -> Split:
+    """Divide the source; a test source has its role already."""
+    start = _start_of(store)
+    if start is None and settings.protocol not in CLOCKLESS:
+        msg = f"Flows read as '{store.info.format}' have no clock and cannot be split by time."
+        do = "Set split.protocol = 'rows'; it cuts by row order, and the receipt says so."
+        raise ConfigError(msg, where=f"split.protocol = '{settings.protocol}'", do=do)
+    end = None
+    if settings.protocol in {"time", "ranges"}:
+        end = store.column("end").cast("int64").to_numpy()
+    if tested is None:
+        return _divide(settings, len(store), start, end, classes)
+    own = ~tested
+    some = _divide(
+        settings,
+        int(own.sum()),
+        None if start is None else start[own],
+        None if end is None else end[own],
+        None if classes is None else classes[own],
+    )
+    role = np.full(len(store), TEST, np.int8)
+    role[own] = np.where(some.role == TEST, UNUSED, some.role)
+    return Split(role, start, some.settings)
+
+
+def _divide(
+    settings: config.Split,
+    rows: int,
+    start: NDArray[np.int64] | None,
+    end: NDArray[np.int64] | None,
+    classes: NDArray[np.int64] | None,
+) -> Split:
     if settings.protocol == "paper-stratified":
-        return _stratified(settings, store, classes)
-    if settings.protocol == "rows" or not clocked:
-        if settings.protocol != "rows":
-            msg = f"Flows read as '{store.info.format}' have no clock and cannot be split by time."
-            do = "Set split.protocol = 'rows'; it cuts by row order, and the receipt says so."
-            raise ConfigError(msg, where=f"split.protocol = '{settings.protocol}'", do=do)
-        return _rows(settings, store)
-    start = store.column("start").cast("int64").to_numpy()
+        return _stratified(settings, classes, start)
+    if settings.protocol == "rows" or start is None:
+        return _rows(settings, rows, start)
     if settings.protocol == "paper-shuffled":
         return _shuffled(settings, start)
-    end = store.column("end").cast("int64").to_numpy()
+    assert end is not None
     if settings.protocol == "ranges":
         return _ranges(settings, start, end)
     return _by_time(settings, start, end)
@@ -114,6 +176,8 @@ def _by_time(settings: config.Split, start: NDArray[np.int64], end: NDArray[np.i
         cuts = (start[0] + np.round(shares * span)).astype(np.int64)
     else:
         cuts = start[np.minimum(np.round(shares * len(start)).astype(np.int64), len(start) - 1)]
+    if shares[1] >= 1:
+        cuts[1] = start[-1] + 1  # nothing is left to test: the last flow has its role too
     purge = round(settings.purge_s * 1e6)
     first, second = (int(c) for c in cuts)
     role = np.full(len(start), UNUSED, np.int8)
@@ -169,14 +233,29 @@ def _shuffled(settings: config.Split, start: NDArray[np.int64]) -> Split:
 
 
 def _stratified(
-    settings: config.Split, store: FlowStore, classes: NDArray[np.int64] | None
+    settings: config.Split, classes: NDArray[np.int64] | None, start: NDArray[np.int64] | None
 ) -> Split:
-    """Deal the flows of each class out at random, in equal shares, as scikit-learn does."""
+    """Deal the flows of each class out at random, in equal shares."""
     if classes is None or len(np.unique(classes)) < 2:
         msg = "A stratified split needs flows of several labelled classes."
         raise ConfigError(
             msg, where="split.protocol = 'paper-stratified'", do="Check the [labels] section."
         )
+    dealt = _as_scikit_learn if settings.dice == "scikit-learn" else _by_rank
+    described = {
+        "protocol": "paper-stratified",
+        "dice": settings.dice,
+        "train": settings.train,
+        "calibrate": settings.calibrate,
+        "seed": settings.seed,
+        "warning": "flows are dealt out at random within each attack class: the split reads "
+        "labels, and a model sees the future",
+    }
+    return Split(dealt(settings, classes), start, described)
+
+
+def _by_rank(settings: config.Split, classes: NDArray[np.int64]) -> NDArray[np.int8]:
+    """Give each flow a random rank within its class, and cut the ranks."""
     dice = np.random.default_rng(settings.seed).permutation(len(classes))
     order = np.lexsort((dice, classes))
     _, first, sizes = np.unique(classes[order], return_index=True, return_counts=True)
@@ -185,15 +264,37 @@ def _stratified(
     before_test = np.where(rank < np.repeat(cuts[0], sizes), TRAIN, CALIBRATE)
     role = np.empty(len(order), np.int8)
     role[order] = np.where(rank < np.repeat(cuts[1], sizes), before_test, TEST)
-    described = {
-        "protocol": "paper-stratified",
-        "train": settings.train,
-        "calibrate": settings.calibrate,
-        "seed": settings.seed,
-        "warning": "flows are dealt out at random within each attack class: the split reads "
-        "labels, and a model sees the future",
-    }
-    return Split(role, _start_of(store), described)
+    return role
+
+
+def _as_scikit_learn(settings: config.Split, classes: NDArray[np.int64]) -> NDArray[np.int8]:
+    """Deal as `train_test_split(rows, stratify=classes, random_state=seed)` does.
+
+    First the test part, then the calibration part from what is left.
+
+    Raises:
+        ConfigError: A class too small to be dealt out, in scikit-learn's words.
+    """
+    from sklearn.model_selection import train_test_split
+
+    # Shares are decimals; 1 - 0.7 as a float is more than 0.3, and scikit-learn rounds up.
+    test = round(1 - settings.train - settings.calibrate, 12)
+    shares = ((TEST, test), (CALIBRATE, round(settings.calibrate / (1 - test), 12)))
+    role = np.full(len(classes), TRAIN, np.int8)
+    left = np.arange(len(classes))
+    for code, share in shares:
+        if share <= 0:
+            continue
+        try:
+            left, dealt = train_test_split(
+                left, test_size=share, stratify=classes[left], random_state=settings.seed
+            )
+        except ValueError as error:
+            msg = "A class has too few flows for a stratified split by scikit-learn's dice."
+            do = "Leave split.dice out: netvigil's deals classes of any size."
+            raise ConfigError(msg, where=" ".join(str(error).split()), do=do) from error
+        role[dealt] = code
+    return role
 
 
 def _start_of(store: FlowStore) -> NDArray[np.int64] | None:
@@ -203,14 +304,12 @@ def _start_of(store: FlowStore) -> NDArray[np.int64] | None:
     return start
 
 
-def _rows(settings: config.Split, store: FlowStore) -> Split:
-    rows = len(store)
+def _rows(settings: config.Split, rows: int, start: NDArray[np.int64] | None) -> Split:
     first, second = (
         round(share * rows) for share in (settings.train, settings.train + settings.calibrate)
     )
     role = np.full(rows, TEST, np.int8)
     role[:first], role[first:second] = TRAIN, CALIBRATE
-    start = _start_of(store)
     described = {"protocol": "rows", "train": settings.train, "calibrate": settings.calibrate}
     return Split(role, start, described)
 

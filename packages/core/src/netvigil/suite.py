@@ -1,4 +1,4 @@
-"""Suites: one file that stands for many experiments, every combination of what it varies.
+"""Suites: one file that stands for many experiments, made by what it varies.
 
 A suite is an experiment file with `[[suite.vary]]` axes. Each value of an axis is a table of
 sections laid over the file (see `netvigil.layers`), later axes over earlier ones:
@@ -11,6 +11,10 @@ sections laid over the file (see `netvigil.layers`), later axes over earlier one
     [suite.vary.values.westermo]
     extends = "westermo.toml"
 
+Every combination is run; with `mode = "one-at-a-time"` in `[suite]` each value is run alone
+instead, beside the first values of the other axes (see `netvigil.sweeps`). `crossed = true` keeps
+an axis out of that: every choice is then run with each of its values.
+
 A value may extend another experiment file. What the suite file says itself, in its shared sections
 and in its values, goes before what it takes over from other files.
 """
@@ -18,7 +22,6 @@ and in its values, goes before what it takes over from other files.
 from __future__ import annotations
 
 import errno
-import itertools
 import json
 import re
 import traceback
@@ -32,6 +35,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from netvigil.config import Experiment, Section, checked, parse_experiment
 from netvigil.errors import ConfigError, IncompatiblePartsError, NetvigilError, RunError, nearest
 from netvigil.layers import folder_of, inherited, laid_over, read_file
+from netvigil.sweeps import Mode, Swept, base_of, picks
 
 if TYPE_CHECKING:
     from netvigil.phases import Phases
@@ -47,16 +51,21 @@ State = Literal["finished", "found", "failed"]
 
 
 class Axis(Section):
-    """`[[suite.vary]]`: what is varied, and by the name of each value the sections it lays over."""
+    """`[[suite.vary]]`: what is varied, and by the name of each value the sections it lays over.
+
+    `crossed` has every other choice run with each of the values, also one at a time.
+    """
 
     axis: str
     values: dict[str, dict[str, Any]]
+    crossed: bool = False
 
 
 class Varied(Section):
-    """`[suite]`: the axes, the first one outermost."""
+    """`[suite]`: the axes, the first one outermost, and what is run of their values."""
 
     vary: tuple[Axis, ...]
+    mode: Mode = "grid"
 
 
 @dataclass(frozen=True)
@@ -65,20 +74,23 @@ class Combination:
 
     at: Mapping[str, str]
     experiment: Experiment
-
-    @property
-    def name(self) -> str:
-        """Its folder within the suite's folder."""
-        return "/".join(self.at.values())
+    name: str
+    """Its folder within the suite's folder."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite file, checked: every combination is a valid experiment."""
+    """A suite file, checked: every combination is a valid experiment.
+
+    `order` names all combinations, also where `only` has left some out. `base` is the value that an
+    axis stays at while another one moves; empty where all are combined.
+    """
 
     path: Path
     axes: Mapping[str, tuple[str, ...]]
     combinations: tuple[Combination, ...]
+    order: tuple[str, ...]
+    base: Mapping[str, str]
 
     def only(self, chosen: Sequence[str]) -> Suite:
         """Keep the combinations that `axis=value` texts choose; commas separate several.
@@ -121,12 +133,16 @@ class Begun(BaseModel):
 
 
 class SuiteNote(BaseModel):
-    """`suite.json` in a suite's folder: which run folders belong to it, and what they are."""
+    """`suite.json` in a suite's folder: which run folders belong to it, and what they are.
+
+    `base` is what an axis stays at while another one moves, where that is how the suite was run.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
     schema_version: Literal["netvigil.suite/1"] = "netvigil.suite/1"
     combinations: dict[str, Begun] = {}
+    base: dict[str, str] = {}
 
     @staticmethod
     def read(folder: Path) -> SuiteNote | None:
@@ -159,28 +175,36 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
 
     Raises:
         ConfigError: As `load_experiment`, with the combination named; axes or values without a
-            name that a folder can have; two axes that name different sources.
+            name that a folder can have; two combinations of one folder; two axes that name
+            different sources.
     """
     own, base = read_file(path)
     varied: Varied = checked(Varied, own.pop("suite", {}), where=f"{path} [suite]")
     _require_names(varied, path)
-    layers = [
-        {name: _layer(value, path) for name, value in axis.values.items()} for axis in varied.vary
-    ]
-    names = [axis.axis for axis in varied.vary]
+    layers = {
+        axis.axis: {name: _layer(value, path) for name, value in axis.values.items()}
+        for axis in varied.vary
+    }
+    axes = [Swept(axis.axis, tuple(axis.values), axis.crossed) for axis in varied.vary]
     combinations = []
-    for chosen in itertools.product(*layers):
-        at = dict(zip(names, chosen, strict=True))
-        where = f"{path}: {'/'.join(chosen)}"
-        picked = [layer[name] for layer, name in zip(layers, chosen, strict=True)]
-        _require_one_source(own, dict(zip(names, picked, strict=True)), where)
+    for pick in picks(axes, varied.mode):
+        where = f"{path}: {pick.name}"
+        picked = {axis: layers[axis][value] for axis, value in pick.at.items()}
+        _require_one_source(own, picked, where)
         values: dict[str, Any] = base
-        for over in (*(p.taken for p in picked), own, *(p.said for p in picked)):
+        taken, said = ([getattr(p, which) for p in picked.values()] for which in ("taken", "said"))
+        for over in (*taken, own, *said):
             values = laid_over(values, over)
         experiment = parse_experiment(values, base=path.parent, overrides=overrides, where=where)
-        combinations.append(Combination(at, experiment))
-    axes = {axis.axis: tuple(axis.values) for axis in varied.vary}
-    return Suite(path, axes, tuple(combinations))
+        combinations.append(Combination(pick.at, experiment, pick.name))
+    _require_folders(combinations, path)
+    return Suite(
+        path,
+        {axis.name: axis.values for axis in axes},
+        tuple(combinations),
+        tuple(combination.name for combination in combinations),
+        base_of(axes, varied.mode),
+    )
 
 
 def run_suite(
@@ -218,7 +242,8 @@ def run_suite(
             outcome = _found(combination, folder, note.get(name))
         else:
             note = _noted(suite, note, combination)
-            _write(out / NOTE, SuiteNote(combinations=note).model_dump(mode="json"))
+            written = SuiteNote(combinations=note, base=dict(suite.base))
+            _write(out / NOTE, written.model_dump(mode="json"))
             outcome = _run_one(suite, combination, plugins, out, make_phases())
         if outcome.state != "finished":
             say({"found": "  finished earlier"}.get(outcome.state, f"  failed: {outcome.reason}"))
@@ -261,6 +286,17 @@ def _require_names(varied: Varied, path: Path) -> None:
             if folded.count(name.casefold()) > 1:
                 msg = f"Two of the suite's {kind} names are '{name}', letter case aside."
                 raise ConfigError(msg, where=f"{path} [suite]")
+
+
+def _require_folders(combinations: Sequence[Combination], path: Path) -> None:
+    """Refuse two combinations of one folder: axis `a`, value `b-c` and axis `a-b`, value `c`."""
+    seen: set[str] = set()
+    for combination in combinations:
+        folder = combination.name.casefold()
+        if folder in seen:
+            msg = f"Two combinations would have the folder '{combination.name}'."
+            raise ConfigError(msg, where=f"{path} [suite]", do="Rename an axis or a value.")
+        seen.add(folder)
 
 
 def _require_one_source(own: Mapping[str, Any], picked: Mapping[str, _Layer], where: str) -> None:
@@ -364,18 +400,17 @@ def _line(error: NetvigilError) -> str:
 
 
 def _noted(suite: Suite, before: Mapping[str, Begun], combination: Combination) -> dict[str, Begun]:
-    """Add a combination to what the note says, in the order of the suite's product."""
+    """Add a combination to what the note says, in the order of the suite."""
     begun = Begun(at=dict(combination.at), experiment=_identity(combination))
     noted = {**before, combination.name: begun}
-    order = ["/".join(at) for at in itertools.product(*suite.axes.values())]
-    names = [name for name in order if name in noted]
-    return {name: noted[name] for name in (*names, *(n for n in noted if n not in order))}
+    names = [name for name in suite.order if name in noted]
+    return {name: noted[name] for name in (*names, *(n for n in noted if n not in suite.order))}
 
 
 def _identity(combination: Combination) -> dict[str, Any]:
-    """Return the experiment as JSON; the source by name only, as run folders travel."""
+    """Return the experiment as JSON; the sources by name only, as run folders travel."""
     values = combination.experiment.model_dump(mode="json", exclude_none=True)
-    values["flows"]["source"] = combination.experiment.flows.source.name
+    values["flows"] |= combination.experiment.flows.names()
     plain: dict[str, Any] = json.loads(json.dumps(values))
     return plain
 

@@ -91,7 +91,7 @@ def spool_windows(
 ) -> SpooledWindows | None:
     """Build windows and spool them to `folder`; returns None where there is no flow.
 
-    Of a builder that `PassesFeatures`, only the columns in `links` wait for the end of a window (28
+    Of a builder that `PassesFeatures`, only the columns in `links` wait for the end of a window (39
     bytes a flow for `flow-host`), so that one window may cover a range of any length.
 
     Raises:
@@ -134,8 +134,16 @@ def _write_features(x: NDArray[np.float32], file: BinaryIO) -> None:
 
 
 _BLOCK = 4096  # rows turned from columns at a time: they fit into a core's cache
-_FLOW_ARRAYS = ("flow_id", "flow_x", "flow_src", "flow_dst")
-_ARRAYS = ("flow_id", "flow_src", "flow_dst", "node_key", "window_start", "node_x")
+_FLOW_ARRAYS = ("flow_id", "flow_x", "flow_src", "flow_dst", "flow_service")
+_ARRAYS = (
+    "flow_id",
+    "flow_src",
+    "flow_dst",
+    "flow_service",
+    "node_key",
+    "window_start",
+    "node_x",
+)
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,9 @@ class SpooledWindows:
             last = max(last, first + 1)
             yield self.whole[first:last]
             for name in _FLOW_ARRAYS:
-                _let_go(getattr(self.whole, name), int(pointer[first]), int(pointer[last]))
+                array = getattr(self.whole, name)
+                if array is not None:
+                    _let_go(array, int(pointer[first]), int(pointer[last]))
             first = last
 
     @property
@@ -203,6 +213,9 @@ class SpooledWindows:
             "node_x": None
             if width is None
             else mapped("node_x", np.float32, (int(node_ptr[-1]), width)),
+            "flow_service": mapped("flow_service", np.uint64, (flows,))
+            if described["services"]
+            else None,
         }
         return SpooledWindows(WindowGraphs.trusted(**values))
 
@@ -221,7 +234,7 @@ def _write(
         for graphs in windows:
             width = None if graphs.node_x is None else graphs.node_x.shape[1]
             described = {"schema": graphs.schema, "feature_names": feature_names(graphs)}
-            described["node_width"] = width
+            described |= {"node_width": width, "services": graphs.flow_service is not None}
             for name in arrays:
                 array = getattr(graphs, name)
                 if array is not None:

@@ -19,7 +19,7 @@ from netvigil_flowprep.labellers.config import GroundTruthConfig
 from netvigil_flowprep.labellers.ground_truth import GroundTruth
 from netvigil_flowprep.transforms.categories import Categories, CategoriesConfig
 from netvigil_flowprep.transforms.clean import Clean, CleanConfig
-from netvigil_flowprep.transforms.log1p import Log1p
+from netvigil_flowprep.transforms.log1p import Log1p, Log1pConfig
 from netvigil_flowprep.transforms.robust_scale import RobustScale, RobustScaleConfig
 
 
@@ -35,7 +35,7 @@ class TransformDefault:
         self.config = config
         self.chain = (
             Clean(CleanConfig()),
-            Log1p(NoConfig()),
+            Log1p(Log1pConfig()),
             RobustScale(RobustScaleConfig()),
             Categories(CategoriesConfig()),
         )

@@ -143,12 +143,19 @@ def netvigil_flow_joiners() -> Iterator[parts.FlowJoiner]:
 
 @hookimpl
 def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
-    """Feature maps, fitted on the train range; without labels, but for the one that says so."""
+    """Feature maps, fitted on the train range; without labels, but for those that say so."""
+    yield from _label_free_transforms()
+    yield from _supervised_transforms()
+
+
+def _label_free_transforms() -> Iterator[parts.FlowTransform]:
     from netvigil_flowprep.transforms.categories import CategoriesConfig
     from netvigil_flowprep.transforms.clean import CleanConfig
+    from netvigil_flowprep.transforms.log1p import Log1pConfig
     from netvigil_flowprep.transforms.min_max import MinMaxConfig
+    from netvigil_flowprep.transforms.quantile_scale import QuantileScaleConfig
     from netvigil_flowprep.transforms.robust_scale import RobustScaleConfig
-    from netvigil_flowprep.transforms.target_encoding import TargetEncodingConfig
+    from netvigil_flowprep.transforms.standard_scale import StandardScaleConfig
 
     yield parts.FlowTransform(
         name="clean",
@@ -158,7 +165,8 @@ def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
     )
     yield parts.FlowTransform(
         name="log1p",
-        summary="Signed logarithm of 1 + |x|.",
+        summary="Signed logarithm of 1 + |x|, of all columns or of skewed ones.",
+        config=Log1pConfig,
         make=_lazy("transforms.log1p:Log1p"),
     )
     yield parts.FlowTransform(
@@ -174,6 +182,18 @@ def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
         make=_lazy("transforms.min_max:MinMax"),
     )
     yield parts.FlowTransform(
+        name="standard-scale",
+        summary="Mean 0, standard deviation 1, clipped.",
+        config=StandardScaleConfig,
+        make=_lazy("transforms.standard_scale:StandardScale"),
+    )
+    yield parts.FlowTransform(
+        name="quantile-scale",
+        summary="Ranks in the train range: uniform from 0 to 1, or normal.",
+        config=QuantileScaleConfig,
+        make=_lazy("transforms.quantile_scale:QuantileScale"),
+    )
+    yield parts.FlowTransform(
         name="l2-row",
         summary="Each flow's features as a vector of length 1.",
         make=_lazy("transforms.l2_row:L2Row"),
@@ -183,6 +203,19 @@ def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
         summary="Text columns by frequency: one-hot with a rare bucket, a rarity, or both.",
         config=CategoriesConfig,
         make=_lazy("transforms.categories:Categories"),
+    )
+
+
+def _supervised_transforms() -> Iterator[parts.FlowTransform]:
+    from netvigil_flowprep.transforms.label_aware_categories import LabelAwareCategoriesConfig
+    from netvigil_flowprep.transforms.target_encoding import TargetEncodingConfig
+
+    yield parts.FlowTransform(
+        name="label-aware-categories",
+        summary="As categories, rare values kept where attacks prefer them; for parity only.",
+        config=LabelAwareCategoriesConfig,
+        supervised=True,
+        make=_lazy("transforms.label_aware_categories:LabelAwareCategories"),
     )
     yield parts.FlowTransform(
         name="target-encoding",

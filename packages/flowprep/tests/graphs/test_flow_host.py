@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from netvigil.addresses import flow_keys
+from netvigil.baselines import service_keys
 from netvigil.contracts import FlowFeatures, FlowTable
 from netvigil.errors import ContractError, IncompatiblePartsError
 from netvigil.testing.conformance import checks_for
@@ -61,6 +62,7 @@ def test_agrees_with_a_loop_over_windows(flows, settings, by_sorting):
         assert one.node_key[one.flow_src].tolist() == source[rows].tolist()
         assert one.node_key[one.flow_dst].tolist() == target[rows].tolist()
         assert np.array_equal(one.flow_x, _features(flows).x[rows])
+        assert one.flow_service.tolist() == service_keys(flows)[rows].tolist()
 
 
 @given(flow_tables(min_flows=1))

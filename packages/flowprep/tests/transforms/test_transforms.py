@@ -22,9 +22,13 @@ CONFIGS = [
     *((name, {}) for name in PARTS),
     ("clean", {"missing": "median", "drop_constant": True}),
     ("robust-scale", {"clip": None}),
+    ("log1p", {"min_skew": 0.5}),
+    ("standard-scale", {"clip": None}),
     ("min-max", {"clip": False}),
+    ("quantile-scale", {"to": "normal", "quantiles": 2}),
     ("categories", {"mode": "one-hot", "max_levels": 1}),
     ("categories", {"mode": "count", "min_share": 0.4}),
+    ("label-aware-categories", {"mode": "one-hot", "min_share": 0.4}),
     ("target-encoding", {"numeric": ("x_?", "fwd_bytes")}),
 ]
 CASES = pytest.mark.parametrize(("name", "config"), CONFIGS, ids=str)
@@ -103,7 +107,9 @@ def test_conformance(name, config):
         check(PARTS[name])
 
 
-@pytest.mark.parametrize("name", ["clean", "robust-scale", "min-max", "categories"])
+@pytest.mark.parametrize(
+    "name", ["clean", "robust-scale", "standard-scale", "min-max", "quantile-scale", "categories"]
+)
 def test_what_learns_refuses_other_columns_and_being_used_unfitted(name):
     train = FlowFeatures(np.ones((3, 2), np.float32), ("x_a", "x_b"))
     transform = _make(name, {})

@@ -9,6 +9,9 @@ from typing import Any
 
 from netvigil import hookimpl, parts
 from netvigil_scorers.benchmarks import ScoreBenchmark
+from netvigil_scorers.endpoints.context import Context, ContextConfig
+from netvigil_scorers.endpoints.rarity import Rarity, RarityConfig
+from netvigil_scorers.fusion.fused import Fused, FusedConfig
 from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer, scorer_of
 from netvigil_scorers.thresholds import (
     Ruled,
@@ -38,11 +41,43 @@ def netvigil_scorers() -> Iterator[parts.Scorer]:
             transductive=detector.transductive,
         )
     yield parts.Scorer(
+        name="fused",
+        summary="Terms and detectors combined by their tail probabilities, without labels.",
+        config=FusedConfig,
+        make=Fused,
+        needs="either",
+        calibrated=True,
+        trusted_types=tuple(dict.fromkeys(t for d in DETECTORS for t in d.trusted_types)),
+    )
+    yield parts.Scorer(
         name="weighted-terms",
         summary="Weighted sum of robustly scaled error terms.",
         config=WeightedTermsConfig,
         make=WeightedTerms,
         needs="terms",
+        seeded=False,
+    )
+
+
+@hookimpl
+def netvigil_encoders() -> Iterator[parts.Encoder]:
+    """What looks flows up by their endpoints."""
+    yield parts.Encoder(
+        name="rarity",
+        summary="How seldom the train range had a flow's source, pair and service.",
+        config=RarityConfig,
+        make=Rarity,
+        emits=frozenset({"terms"}),
+        passes="one",
+        seeded=False,
+    )
+    yield parts.Encoder(
+        name="context",
+        summary="How far a flow is from what its hosts and their service usually exchange.",
+        config=ContextConfig,
+        make=Context,
+        emits=frozenset({"terms"}),
+        passes="many",
         seeded=False,
     )
 
@@ -124,5 +159,10 @@ def _threshold(
         return Ruled(name, settings, rule.choose, promise=promise, needs_flows=needs_flows)
 
     return parts.Threshold(
-        name=name, summary=summary, config=config, make=make, supervised=supervised
+        name=name,
+        summary=summary,
+        config=config,
+        make=make,
+        supervised=supervised,
+        needs_scores=needs_flows,
     )

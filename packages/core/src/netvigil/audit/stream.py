@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from netvigil.addresses import combine, flow_keys, mix
+from netvigil.addresses import flow_keys, mix
 from netvigil.contracts import FlowTable, LabelTable
 from netvigil.key_counts import KeyCounts
+from netvigil.repeats import PROVENANCE, row_keys
 
 UNKNOWN, BENIGN = -1, 0
-PROVENANCE = ("flow_id", "source_uid", "source_file", "source_row")
 COUNTERS = ("fwd_packets", "bwd_packets", "fwd_bytes", "bwd_bytes")
 ENDPOINTS = ("src_ip", "dst_ip", "src_port", "dst_port", "protocol")
 MAX_KEYS = 1 << 24
@@ -76,35 +75,6 @@ class Duplicates:
     def near(self) -> int:
         """Flows that repeat the endpoints, ports, protocol and counters of an earlier one."""
         return self.near_flows - len(self._near.keys)
-
-
-def row_keys(table: pa.Table, *, skip: tuple[str, ...] = ()) -> NDArray[np.uint64]:
-    """Return one key per row over all columns but `skip`, uint64 [rows]; a null counts."""
-    columns: list[NDArray[Any]] = []
-    for name in table.column_names:
-        if name in skip:
-            continue
-        column = table[name]
-        if pa.types.is_dictionary(column.type):
-            columns.append(flow_keys(column))
-            continue
-        if column.null_count == len(column):
-            continue
-        columns.append(_bits(column))
-        if column.null_count:
-            columns.append(np.asarray(column.is_null()).astype(np.uint8))
-    if not columns:
-        return np.zeros(table.num_rows, np.uint64)
-    return combine(*columns)
-
-
-def _bits(column: pa.ChunkedArray) -> NDArray[Any]:
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.int64())
-    values: NDArray[Any] = column.fill_null(0).to_numpy()
-    if values.dtype.kind == "f":
-        values = (values + 0.0).view(f"u{values.dtype.itemsize}")  # -0.0 + 0.0 is 0.0
-    return values
 
 
 class Clock:

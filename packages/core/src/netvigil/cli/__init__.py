@@ -19,6 +19,7 @@ COMMANDS = {
     "fit": ("experiments", "Fit an experiment and write its bundle."),
     "detect": ("experiments", "Score a source with a bundle and write alerts."),
     "evaluate": ("experiments", "Judge a score file by a label file."),
+    "explain": ("explain", "Say what a run's highest alerts rest on."),
     "report": ("report", "Draw finished runs as one offline page."),
     "compare": ("compare", "Put finished runs side by side."),
     "tune": ("tune", "Search settings without reading the test part."),

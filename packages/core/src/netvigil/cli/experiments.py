@@ -182,10 +182,11 @@ def show_evaluation(evaluation: Evaluation) -> None:
     """Print the headline and, where classes are left out, the second one."""
     from rich.console import Console
 
-    from netvigil.evaluation import to_rich
+    from netvigil.evaluation import ClassView, to_rich
 
     console = Console()
     console.print(to_rich(evaluation.headline))
+    console.print(ClassView(evaluation.headline))
     if evaluation.without_excluded is not None:
         without = ", ".join(evaluation.without_excluded.excluded)
         console.print(to_rich(evaluation.without_excluded, title=f"Without {without}"))

@@ -9,8 +9,8 @@ from netvigil.evaluation import MethodResult, Receipt
 LEGEND = {
     "P": "PARITY with the official pipeline, its leaks included",
     "R": "random split: a model sees flows from after those it is tested on",
-    "F": "labels chose which flows were trained on",
-    "S": "supervised: labels taught the model",
+    "F": "labels chose which flows were trained on, or the cut set on",
+    "S": "SUPERVISED: labels taught the model",
     "T": "labels chose the settings (tuning)",
     "U": "settings were tuned without labels",
     "C": "labels chose the cut",
@@ -18,7 +18,7 @@ LEGEND = {
     "L": "labels shaped the split or the features",
 }
 """Sign -> what it says; a row without a sign read labels nowhere but in its judgement."""
-DECLARED = {"train_filter", "model", "tuning", "threshold", "evaluation"}
+DECLARED = {"train_filter", "calibration", "model", "tuning", "threshold", "evaluation"}
 RULES = {"all-benign"}
 """Baselines that learn nothing, so that nothing was chosen for them."""
 
@@ -37,7 +37,7 @@ def marks_of(receipt: Receipt, method: MethodResult) -> tuple[str, ...]:
     true = {
         "P": bool(receipt.parity) and learns,
         "R": receipt.split.shuffled and learns,
-        "F": labels.train_filter and learns,
+        "F": (labels.train_filter or labels.calibration) and learns,
         "S": labels.model and own,
         "T": labels.tuning and own,
         "U": bool(receipt.config.get("tuned")) and not labels.tuning and own,

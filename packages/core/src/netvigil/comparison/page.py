@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from netvigil.comparison.figures import LONG, WIDE, Figure, cell, chosen
 from netvigil.comparison.marks import LEGEND, legend_of
 from netvigil.comparison.rows import Comparison, Row
@@ -38,6 +40,7 @@ def to_html(
     """Return the whole page: methods by data, all figures, and each run's receipt, folded."""
     wide = wide if wide is not None else chosen(None, WIDE)
     long = long if long is not None else chosen(None, LONG)
+    axes = _axes(comparison)
     return render(
         "page.html",
         __package__ or "",
@@ -47,10 +50,26 @@ def to_html(
         wide=wide,
         caption=caption(wide, wide=True),
         lines=comparison.lines(),
+        axes=axes,
         receipts=[(run.name, receipt_lines(run.receipt)) for run in comparison.runs],
         parts=parts,
         **table_values(comparison.rows, long),
     )
+
+
+def _axes(comparison: Comparison) -> list[tuple[str, Markup]]:
+    """Return a picture of each axis of a suite; Matplotlib is imported where there is one."""
+    if not any(run.at for run in comparison.runs):
+        return []
+    from netvigil.report.axes import axis_effect, sweeps
+    from netvigil.report.theme import to_svg
+
+    drawn = []
+    for number, sweep in enumerate(sweeps(comparison)):
+        words = f"AUROC, AUPRC and F1 over {sweep.axis}: {', '.join(sweep.values)}"
+        svg = to_svg(axis_effect(comparison, sweep), name=f"axis-{number}", words=words)
+        drawn.append((sweep.axis, Markup(svg)))  # noqa: S704 - Matplotlib escapes its texts
+    return drawn
 
 
 def table_values(rows: Sequence[Row], figures: Sequence[Figure]) -> dict[str, Any]:

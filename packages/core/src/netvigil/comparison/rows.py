@@ -76,13 +76,17 @@ class Comparison:
         A method that several runs judged on one ground, with different figures, gets a line for
         each of them, named by what differs.
         """
-        told = {axis for axis in _axes(self.runs) if _tells_data(self.runs, axis)}
+        told = self.data_axes()
         axes = [axis for axis in _axes(self.runs) if axis not in told]
         by_method: dict[str, list[Row]] = {}
         for row in self.rows:
             by_method.setdefault(row.method.method, []).append(row)
         lines = [_line(*each) for m, rows in by_method.items() for each in _split(m, rows, axes)]
         return sorted(lines, key=lambda line: _line_order(line, self.sort))
+
+    def data_axes(self) -> set[str]:
+        """Return the axes that tell data apart and nothing else: those that name the grounds."""
+        return {axis for axis in _axes(self.runs) if _tells_data(self.runs, axis)}
 
 
 def compare(
@@ -180,7 +184,7 @@ def _split(
         return found
 
     def by(axes: Sequence[str]) -> dict[str, dict[Ground, Row]] | None:
-        return lines(lambda run: ", ".join(run.at[axis] for axis in axes if axis in run.at))
+        return lines(lambda run: _ending(run, axes))
 
     needed = list(axes)
     for axis in axes:
@@ -188,6 +192,14 @@ def _split(
         needed = fewer if by(fewer) is not None else needed
     for ending, cells in (by(needed) or lines(lambda run: run.name) or {}).items():
         yield (f"{name} ({ending})" if ending else name), cells
+
+
+def _ending(run: Run, axes: Sequence[str]) -> str:
+    """Say where a run stands: its values, or what differs from the base where axes move alone."""
+    crossed = [run.at[axis] for axis in axes if axis in run.at and axis not in run.base]
+    moved = [f"{axis} {run.at[axis]}" for axis in run.moved if axis in axes]
+    alone = [axis for axis in axes if axis in run.base]
+    return ", ".join([*crossed, *(moved or (["base"] if alone else []))])
 
 
 def _line(name: str, cells: Mapping[Ground, Row]) -> Line:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -22,6 +23,7 @@ PARTIAL = ".partial"
 class Run:
     """One finished run; `at` names its value on each axis where it is one of a suite.
 
+    `base` is what an axis stays at while another one moves, empty where a suite combines them all.
     `folder` is where it lies.
     """
 
@@ -29,6 +31,12 @@ class Run:
     receipt: Receipt
     at: Mapping[str, str] = field(default_factory=dict)
     folder: Path = Path()
+    base: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def moved(self) -> list[str]:
+        """The axes on which it differs from the base."""
+        return [axis for axis, value in self.base.items() if self.at[axis] != value]
 
 
 def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
@@ -77,8 +85,9 @@ def _search(folder: Path, notes: list[str]) -> Iterator[tuple[Path, Run]]:
         notes += [f"{path / name} is unfinished and left out." for name in unfinished]
         inner[:] = sorted(set(inner) - set(unfinished))
     suites = {path: note for path in _above(paths, folder) if (note := SuiteNote.read(path))}
-    for path, at, _ in sorted((_placed(path, suites) for path in paths), key=lambda each: each[2]):
-        yield path, _read(path, path.relative_to(folder).as_posix(), at)
+    for place in sorted((_placed(path, suites) for path in paths), key=lambda each: each.order):
+        name = place.path.relative_to(folder).as_posix()
+        yield place.path, replace(_read(place.path, name), at=place.at, base=place.base)
 
 
 def _above(paths: Sequence[Path], folder: Path) -> set[Path]:
@@ -91,23 +100,30 @@ def _above(paths: Sequence[Path], folder: Path) -> set[Path]:
     }
 
 
-def _placed(
-    path: Path, suites: Mapping[Path, SuiteNote]
-) -> tuple[Path, Mapping[str, str], tuple[str, int, str]]:
-    """Return a run's values on its suite's axes, and what sorts it."""
+class _Place(NamedTuple):
+    """Where a run stands in its suite, if in one: its values on the axes, and what sorts it."""
+
+    path: Path
+    at: Mapping[str, str]
+    base: Mapping[str, str]
+    order: tuple[str, int, str]
+
+
+def _placed(path: Path, suites: Mapping[Path, SuiteNote]) -> _Place:
     for suite, note in suites.items():
         if suite in path.parents:
             name = path.relative_to(suite).as_posix()
             if name in note.combinations:
-                place = list(note.combinations).index(name)
-                return path, note.combinations[name].at, (suite.as_posix(), place, name)
-    return path, {}, (path.as_posix(), 0, "")
+                number = list(note.combinations).index(name)
+                at = note.combinations[name].at
+                return _Place(path, at, note.base, (suite.as_posix(), number, name))
+    return _Place(path, {}, {}, (path.as_posix(), 0, ""))
 
 
-def _read(folder: Path, name: str, at: Mapping[str, str] | None = None) -> Run:
+def _read(folder: Path, name: str) -> Run:
     path = folder / RECEIPT
     try:
-        return Run(name, Receipt.from_json(path.read_bytes()), at or {}, folder)
+        return Run(name, Receipt.from_json(path.read_bytes()), folder=folder)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in first["loc"]) or "the document"

@@ -160,7 +160,11 @@ def to_csv(comparison: Comparison, figures: Sequence[Figure] = ()) -> str:
 
 
 def to_rows(comparison: Comparison, figures: Sequence[Figure] = ()) -> list[dict[str, Any]]:
-    """Return plain values, one mapping per row, missing figures as None; without names, all."""
+    """Return plain values, one mapping per row, missing figures as None; without names, all.
+
+    `axis_<name>` is the row's value on an axis of a suite, None where it has none or several.
+    """
+    axes = dict.fromkeys(axis for run in comparison.runs for axis in run.at)
     return [
         {
             "data": row.ground.name,
@@ -174,6 +178,7 @@ def to_rows(comparison: Comparison, figures: Sequence[Figure] = ()) -> list[dict
             "marks": " ".join(row.marks),
             "seeds": len(row.method.seeds),
             "runs": ", ".join(run.name for run in row.runs),
+            **{f"axis_{axis}": _value(row, axis) for axis in axes},
             "flows": row.ground.flows,
             "attacks": row.ground.attacks,
             "prevalence": row.ground.prevalence,
@@ -203,6 +208,11 @@ def _values(row: Row, figures: Sequence[Figure]) -> Iterator[tuple[str, float | 
                     f"{figure.key}_{end}",
                     getattr(value, end) if isinstance(value, Spread) else None,
                 )
+
+
+def _value(row: Row, axis: str) -> str | None:
+    values = {run.at.get(axis) for run in row.runs}
+    return values.pop() if len(values) == 1 else None
 
 
 def _wide_cells(line: Line, grounds: Sequence[Ground], figures: Sequence[Figure]) -> Iterator[str]:

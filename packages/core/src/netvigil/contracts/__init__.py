@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netvigil.contracts.alerts import ALERTS, AlertTable
 from netvigil.contracts.encodings import EncodedFlows
+from netvigil.contracts.explanations import Contribution, Explanation, Faithfulness
 from netvigil.contracts.features import FlowFeatures
 from netvigil.contracts.flows import CANONICAL, OPTIONAL, FlowBatch, FlowInfo, FlowTable, ReadReport
 from netvigil.contracts.graphs import WindowGraphs, WindowStream, require_reiterable
@@ -18,7 +19,10 @@ __all__ = [
     "OPTIONAL",
     "AlertTable",
     "AlignedLabels",
+    "Contribution",
     "EncodedFlows",
+    "Explanation",
+    "Faithfulness",
     "FlowBatch",
     "FlowFeatures",
     "FlowInfo",

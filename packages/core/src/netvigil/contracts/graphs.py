@@ -30,6 +30,8 @@ class WindowGraphs:
         flow_ptr, node_ptr: int64 [windows + 1]; node_key: uint64 [nodes], see `netvigil.addresses`
         window_start: int64 [windows], microseconds since 1970 UTC, or the first row number of the
             window where windows count rows
+        flow_service: uint64 [flows] or None, the key of a flow's destination port and protocol, see
+            `netvigil.baselines.service_keys`; to look things up by, never a feature
         schema: "flow-host" (flows between hosts), "flows-only" (no nodes), or a plugin's own
 
     Raises:
@@ -48,6 +50,7 @@ class WindowGraphs:
     node_ptr: NDArray[np.int64]
     node_key: NDArray[np.uint64]
     node_x: NDArray[np.float32] | None = None
+    flow_service: NDArray[np.uint64] | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()
@@ -82,6 +85,7 @@ class WindowGraphs:
             "node_key": self.node_key[nodes],
             "node_x": None if self.node_x is None else self.node_x[nodes],
             "window_start": self.window_start[first:last],
+            "flow_service": None if self.flow_service is None else self.flow_service[flows],
         }
         return WindowGraphs.trusted(**values)
 
@@ -114,6 +118,8 @@ class WindowGraphs:
             "node_key": (np.uint64, (len(self.node_key),)),
             "window_start": (np.int64, (windows,)),
         }
+        if self.flow_service is not None:
+            wanted["flow_service"] = (np.uint64, (flows,))
         for name, (dtype, shape) in wanted.items():
             array = getattr(self, name)
             if array.dtype != dtype or array.shape != shape:

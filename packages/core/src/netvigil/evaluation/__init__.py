@@ -6,6 +6,8 @@ Positive class: attack, everywhere. An undefined figure is None and carries its 
 from __future__ import annotations
 
 from netvigil.evaluation.bootstrap import Interval, Resampler, interval, tpr_name
+from netvigil.evaluation.class_table import ClassView, classes_to_markdown
+from netvigil.evaluation.classes import ClassFigures, ClassShares, class_figures
 from netvigil.evaluation.clusters import adjusted_rand
 from netvigil.evaluation.judge import evaluate
 from netvigil.evaluation.metrics import (
@@ -41,6 +43,8 @@ from netvigil.evaluation.receipt import (
     versions,
 )
 from netvigil.evaluation.results import (
+    ClassReport,
+    ClassResult,
     Difference,
     Evaluation,
     Headline,
@@ -65,6 +69,11 @@ __all__ = [
     "FPR_LIMITS",
     "AttackFigures",
     "BestF1",
+    "ClassFigures",
+    "ClassReport",
+    "ClassResult",
+    "ClassShares",
+    "ClassView",
     "Confusion",
     "DataUse",
     "Difference",
@@ -94,6 +103,8 @@ __all__ = [
     "auprc",
     "auroc",
     "best_f1",
+    "class_figures",
+    "classes_to_markdown",
     "evaluate",
     "hardware",
     "interval",

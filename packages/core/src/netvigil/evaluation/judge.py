@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from netvigil.contracts import AlignedLabels, LabelTable
 from netvigil.cuts import Cuts, at, cut_range
 from netvigil.errors import ContractError
 from netvigil.evaluation.bootstrap import By, Resampler, tpr_name
+from netvigil.evaluation.classes import ClassFigures, ClassShares, class_figures
 from netvigil.evaluation.clusters import adjusted_rand
 from netvigil.evaluation.metrics import (
     FPR_LIMITS,
@@ -104,9 +106,13 @@ def evaluate(
     if excluded:
         views.append(view(truth.known & ~left_out, excluded))
     for run in runs:
-        cut = run.cut if isinstance(run.cut, np.ndarray) else None
-        of_run = {"score": run.score, "clusters": run.clusters, "cut": cut}
-        of_run = {f"{name} of {run.method}": array for name, array in of_run.items()}
+        of_run: dict[str, NDArray[Any] | None] = {
+            f"score of {run.method}": run.score,
+            f"clusters of {run.method}": run.clusters,
+            f"cut of {run.method}": run.cut if isinstance(run.cut, np.ndarray) else None,
+        }
+        if run.classes is not None:
+            of_run[f"classes of {run.method}"] = run.classes.share[:, 0]
         _require_lengths(len(flow_id), **of_run)
         for each in views:
             each.add(run)
@@ -183,6 +189,7 @@ class _View:
             oracle=oracle,
             oracle_reason=why,
             resampled=self.draws.figures(ranking, self.is_attack),
+            classes=None if run.classes is None else self._classes(run.classes),
         )
 
     def _flagged(self, run: MethodScores, cut: Cuts, confusion: Confusion | None) -> Flagged:
@@ -191,6 +198,11 @@ class _View:
         if promise is not None and promise.kind == "fpr" and confusion is not None:
             return Flagged(confusion.false_positives, confusion.benign)
         return Flagged(int(np.count_nonzero(run.score > cut)), len(run.score))
+
+    def _classes(self, shares: ClassShares) -> ClassFigures:
+        known = np.ones(len(self.rows), np.bool_)
+        truth = AlignedLabels(known, self.is_attack, self.attack)
+        return class_figures(shares.take(self.rows), truth)
 
     def _alert_rate(self, score: NDArray[np.float64], cut: Cuts) -> Figure:
         # Of all test flows, known or not, excluded or not: an operator gets those alerts too.

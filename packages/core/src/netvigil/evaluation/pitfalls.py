@@ -41,7 +41,9 @@ def judge_pitfalls(
     threshold: ThresholdMode,
     allowed_shortcuts: Sequence[str],
     evaluation: Evaluation | None,
+    calibration_filter: bool = False,
     parity: Sequence[str] = (),
+    test_source: bool = False,
 ) -> tuple[Pitfall, ...]:
     """Go through P1 to P10 in order."""
     headline = evaluation.headline if evaluation else None
@@ -49,10 +51,11 @@ def judge_pitfalls(
         _p1(sources),
         _p2(evaluation),
         _p3(
-            has_clock=has_clock,
+            by_row=not has_clock and not test_source,
             shuffled=shuffled,
             threshold=threshold,
             train_filter=train_filter,
+            calibration_filter=calibration_filter,
             supervised=supervised,
             parity=parity,
         ),
@@ -87,10 +90,11 @@ def _p2(evaluation: Evaluation | None) -> Pitfall:
 
 def _p3(
     *,
-    has_clock: bool,
+    by_row: bool,
     shuffled: bool,
     threshold: ThresholdMode,
     train_filter: bool,
+    calibration_filter: bool,
     supervised: bool,
     parity: Sequence[str],
 ) -> Pitfall:
@@ -101,11 +105,15 @@ def _p3(
         reasons.append("threshold set on labels of the calibration range")
     if shuffled:
         reasons.append("shuffled split: the model saw traffic from after the test flows")
-    if not has_clock:
+    if by_row:
         reasons.append("no clock: the split trusts the order of rows")
     if train_filter and not supervised:
         reasons.append("choosing the train flows used the labels of the train range")
+    if calibration_filter:
+        reasons.append("attacks were taken out of what the cut was set on, by their labels")
     guarded = "train, calibration and test follow each other in time; no label before evaluation"
+    if supervised:
+        guarded = "the classifier read the labels of the train part; those of the test part, nobody"
     return _of("P3", "data snooping", reasons, guarded)
 
 

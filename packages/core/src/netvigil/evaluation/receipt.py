@@ -28,10 +28,14 @@ SHOWN = (
 """Libraries whose version can change a result; netvigil's own packages are always stated."""
 
 
+CLASSIFIER = "classifier: labels of the train part"
+
+
 class DataUse(Model):
-    """One source, as it was read."""
+    """One source, as it was read; `part` says which parts of the split it fills, where not all."""
 
     source: str
+    part: str = ""
     sha256: str
     flows: int
     format: str
@@ -53,11 +57,20 @@ class PartUse(Model):
 
 
 class SplitUse(Model):
-    """How the flows were split; `parts` are train, calibrate, test and purged."""
+    """How the flows were split; `parts` are train, calibrate, test, purged, and repeated.
+
+    With `test_source` the test part is a source of its own, and the protocol divided the other one.
+    `repeats` counts flows that equal an earlier one in all but their origin, `repeats_across` those
+    whose first copy stands in another part; None where nobody looked. The part `repeated` holds
+    them where they were left out.
+    """
 
     protocol: str
     shuffled: bool = False
+    test_source: bool = False
     purge_s: float | None = None
+    repeats: int | None = None
+    repeats_across: int | None = None
     parts: dict[str, PartUse]
 
 
@@ -76,7 +89,9 @@ class FeatureUse(Model):
 class LabelUse(Model):
     """Where labels were read. Evaluation always reads them; each other use must be declared.
 
-    `split` and `transforms` read them only at parity with a published pipeline.
+    `model` is a classifier, which learns from the labels of the train part. Without one, `split`
+    and `transforms` read labels only at parity with a published pipeline. `calibration` says that
+    labelled attacks were taken out of what the cut was set on.
     """
 
     train_filter: bool
@@ -86,6 +101,7 @@ class LabelUse(Model):
     evaluation: bool = True
     split: bool = False
     transforms: bool = False
+    calibration: bool = False
 
     def words(self) -> str:
         """Say it in one sentence.
@@ -96,9 +112,10 @@ class LabelUse(Model):
         """
         named = {"split": True} if self.split else {}
         named |= {"transforms": True} if self.transforms else {}
+        named |= {"calibration filter": True} if self.calibration else {}
         named |= {
             "train filter": self.train_filter,
-            "model": self.model,
+            CLASSIFIER if self.model else "model": self.model,
             "tuning": self.tuning,
             "threshold": self.threshold,
             "evaluation": self.evaluation,
@@ -205,9 +222,11 @@ class Receipt(Model):
                 sources=len(data),
                 has_clock=all(source.time_basis == "clock" for source in data),
                 shuffled=split.shuffled,
+                test_source=split.test_source,
                 tuned_on_labels=labels.tuning,
                 supervised=labels.model,
                 train_filter=labels.train_filter,
+                calibration_filter=labels.calibration,
                 parity=parity,
                 threshold=threshold.mode,
                 allowed_shortcuts=features.allowed_shortcuts,

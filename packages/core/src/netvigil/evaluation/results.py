@@ -117,15 +117,41 @@ class OracleResult(Model):
     cuts: tuple[float | None, ...]
 
 
+class ClassResult(Model):
+    """One class of a classifier; `taught` is False for a class that only the test part has."""
+
+    name: str
+    taught: bool
+    support: int
+    precision: Spread
+    recall: Spread
+    f1: Spread
+
+
+class ClassReport(Model):
+    """How well a classifier names classes by arg max.
+
+    `metrics` holds accuracy, balanced_accuracy, class_macro_f1, log_loss, brier and ece. `classes`
+    are those taught, then those of the test part alone, whose `unseen_flows` count as errors
+    everywhere. `confusion` counts, for the first seed, flows by class (rows) and by the class that
+    they were taken for (columns, the taught ones).
+    """
+
+    metrics: dict[str, Spread]
+    classes: tuple[ClassResult, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    unseen_flows: int
+
+
 class MethodResult(Model):
     """One row of the comparison: a method or a baseline.
 
     `metrics` holds auroc, auprc, tpr_at_fpr_*, within_pair_auroc, and at the cut precision, recall,
     f1, macro_f1, mcc, ari (adjusted Rand index of alerts against attacks), fpr, alerts_per_hour; of
     a method that makes clusters also their number, `clusters`, and `cluster_ari`, the index of them
-    against the same two classes. `seeds` is empty for a method without randomness.
-    Where a cut moves, `cuts` are the first ones and `moved` the lowest and highest of each seed.
-    `fit_s` and `score_s` are medians over seeds.
+    against the same two classes. `seeds` is empty for a method without randomness. Where a
+    cut moves, `cuts` are the first ones and `moved` the lowest and highest of each seed. `fit_s`
+    and `score_s` are medians over seeds. A classifier, and nothing else, has `classes`.
     """
 
     method: str
@@ -143,6 +169,17 @@ class MethodResult(Model):
     realised: Realised | None = None
     fit_s: float | None = None
     score_s: float | None = None
+    classes: ClassReport | None = None
+
+    @property
+    def supervised(self) -> bool:
+        """Whether labels taught it."""
+        return self.classes is not None
+
+    @property
+    def title(self) -> str:
+        """What tables call it: what is supervised says so."""
+        return f"{self.method} SUPERVISED" if self.supervised else self.method
 
 
 class Difference(Model):

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from netvigil.cuts import Cuts
 from netvigil.errors import ContractError
 from netvigil.evaluation.bootstrap import Resampled, interval, tpr_name
+from netvigil.evaluation.classes import ClassFigures, ClassShares
 from netvigil.evaluation.metrics import AttackFigures, Confusion, WithinPair
 from netvigil.evaluation.promises import realised
 from netvigil.evaluation.ranking import BestF1, Figure
 from netvigil.evaluation.results import (
     AttackResult,
+    ClassReport,
+    ClassResult,
     ConfusionResult,
     Difference,
     Kind,
@@ -46,6 +49,7 @@ class MethodScores:
         threshold was set
         clusters: int64 [flows], -1 in none, of a method that makes clusters
         seed: None for a method without randomness; fit_s, score_s: seconds, None where not measured
+        classes: what a classifier says of the same flows, None for any other method
 
     Raises:
         ContractError: A cut that is NaN. An infinite cut means no alert (or only alerts).
@@ -60,6 +64,7 @@ class MethodScores:
     clusters: NDArray[np.int64] | None = None
     fit_s: float | None = None
     score_s: float | None = None
+    classes: ClassShares | None = None
 
     def __post_init__(self) -> None:
         if self.cut is None:
@@ -77,7 +82,7 @@ class MethodScores:
         cut = self.cut
         if isinstance(cut, np.ndarray):
             cut = float(cut[0]) if len(cut) else None
-        return replace(self, score=np.empty(0), clusters=None, cut=cut)
+        return replace(self, score=np.empty(0), clusters=None, classes=None, cut=cut)
 
 
 class Flagged(NamedTuple):
@@ -102,6 +107,7 @@ class Judged:
     oracle: BestF1 | None
     oracle_reason: str
     resampled: Resampled
+    classes: ClassFigures | None = None
 
 
 def method_result(
@@ -138,6 +144,30 @@ def method_result(
         realised=_realised(runs, seconds),
         fit_s=_median([r.run.fit_s for r in runs]),
         score_s=_median([r.run.score_s for r in runs]),
+        classes=_class_report([r.classes for r in runs if r.classes is not None]),
+    )
+
+
+def _class_report(runs: Sequence[ClassFigures]) -> ClassReport | None:
+    if not runs:
+        return None
+    # Every run was taught the same classes and sees the same flows.
+    first, metrics = runs[0], [run.metrics() for run in runs]
+    return ClassReport(
+        metrics={name: _spread([figures[name] for figures in metrics]) for name in metrics[0]},
+        classes=tuple(
+            ClassResult(
+                name=name,
+                taught=place < first.taught,
+                support=int(first.support[place]),
+                precision=_spread([run.precision(place) for run in runs]),
+                recall=_spread([run.recall(place) for run in runs]),
+                f1=_spread([run.f1(place) for run in runs]),
+            )
+            for place, name in enumerate(first.names)
+        ),
+        confusion=tuple(tuple(row) for row in first.confusion.tolist()),
+        unseen_flows=first.unseen,
     )
 
 

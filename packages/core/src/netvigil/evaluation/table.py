@@ -22,7 +22,7 @@ from rich.text import Text
 
 from netvigil.evaluation.bootstrap import tpr_name
 from netvigil.evaluation.promises import promise_words
-from netvigil.evaluation.receipt import Receipt
+from netvigil.evaluation.receipt import Receipt, SplitUse
 from netvigil.evaluation.results import Headline, MethodResult, Spread
 
 REALISED = "realised"
@@ -81,7 +81,7 @@ class ComparisonView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(printable(self.title or _title(self.headline)), style="italic")
         methods = self.headline.methods
-        names = [escape(printable(method.method)) for method in methods]
+        names = [escape(printable(method.title)) for method in methods]
         headers = [header.replace(" (", "\n(") for header in _headers(self.headline)]
         rows = [_cells(self.headline, method) for method in methods]
         columns = list(zip(headers, *rows, strict=True))
@@ -110,7 +110,7 @@ def to_markdown(headline: Headline) -> str:
     header = ["method", *_headers(headline)]
     lines = [markdown_row(header), markdown_row(["---", *["---:"] * (len(header) - 1)])]
     for method in headline.methods:
-        name = markdown_cell(method.method)
+        name = markdown_cell(method.title)
         name = f"*{name}*" if method.kind == "baseline" else f"**{name}**"
         lines.append(markdown_row([name, *_cells(headline, method)]))
     return "\n".join([*lines, "", markdown_cell(_title(headline))]) + "\n"
@@ -126,10 +126,10 @@ def to_csv(headlines: Mapping[str, Headline]) -> str:
     spread = ("", "_sd", "_low", "_high")
     plain = [key for key in COLUMNS if key.endswith("_s")]
     names = [f"{key}{end}" for key in COLUMNS if key not in plain for end in spread]
-    fixed = ["run", "method", "kind", "seeds", "flows", "attacks", "prevalence"]
+    fixed = ["run", "method", "kind", "supervised", "seeds", "flows", "attacks", "prevalence"]
     writer.writerow([*fixed, *names, *plain])
     for row in to_rows(headlines):
-        first = [row["run"], row["method"], row["kind"], len(row["seeds"])]
+        first = [row["run"], row["method"], row["kind"], row["supervised"], len(row["seeds"])]
         first += [row["flows"], row["attacks"], row["prevalence"]]
         values = [row[name] for name in (*names, *plain)]
         writer.writerow([csv_cell(value) for value in (*first, *values)])
@@ -150,6 +150,7 @@ def to_rows(headlines: Mapping[str, Headline]) -> list[dict[str, Any]]:
                 "run": run,
                 "method": method.method,
                 "kind": method.kind,
+                "supervised": method.supervised,
                 "seeds": list(method.seeds),
                 "flows": headline.flows,
                 "attacks": headline.attacks,
@@ -176,7 +177,7 @@ def receipt_lines(receipt: Receipt) -> list[tuple[str, str]]:
     memory = f", {machine.memory_bytes / 2**30:.0f} GiB" if machine.memory_bytes else ""
     lines = [
         (
-            "data",
+            f"data ({source.part})" if source.part else "data",
             f"{source.source}: {source.flows:,} flows, {source.format}, {source.time_basis},"
             f" bytes {source.bytes_layer}, sha256 {source.sha256[:16]}",
         )
@@ -185,8 +186,9 @@ def receipt_lines(receipt: Receipt) -> list[tuple[str, str]]:
     if receipt.parity:
         lines.insert(0, ("PARITY", f"NOT THE STRICT FORM: {', '.join(receipt.parity)}"))
     lines += [
-        ("split", split.protocol + (f", purge {split.purge_s:g} s" if split.purge_s else "")),
+        ("split", _split(split)),
         *((f"  {name}", _part(part.model_dump())) for name, part in split.parts.items()),
+        *_repeats(split),
         ("features", f"{_features(receipt)}, list {features.sha256[:16]}"),
         ("labels used by", receipt.labels.words()),
         *_tuned(receipt),
@@ -227,6 +229,20 @@ def fill_lines(widths: Sequence[int], room: int) -> list[list[int]]:
         groups[-1].append(place)
         left -= width
     return groups
+
+
+RANDOM = {
+    "paper-shuffled": "RANDOM SPLIT OF WINDOWS",
+    "paper-stratified": "RANDOM STRATIFIED SPLIT",
+}
+"""Protocols by which a model sees the future, in the capitals that receipts use."""
+
+
+def _split(split: SplitUse) -> str:
+    words = [split.protocol, *([RANDOM[split.protocol]] if split.protocol in RANDOM else [])]
+    words += [f"purge {split.purge_s:g} s"] if split.purge_s else []
+    words += ["the test part is a source of its own"] if split.test_source else []
+    return ", ".join(words)
 
 
 def _title(headline: Headline) -> str:
@@ -285,6 +301,21 @@ def _tuned(receipt: Receipt) -> list[tuple[str, str]]:
     )
     text = f"{objective} {value}, the best of {trials} trials of space '{space}', {labels} read"
     return [("settings chosen by", text)]
+
+
+def _repeats(split: SplitUse) -> list[tuple[str, str]]:
+    """Say how many flows there are with and without exact repeats, where somebody looked."""
+    if split.repeats is None:
+        return []
+    flows = sum(part.flows for part in split.parts.values())
+    done = "left out" if "repeated" in split.parts else "kept"
+    return [
+        (
+            "exact repeats",
+            f"{split.repeats:,} of {flows:,} flows, {done}: {flows - split.repeats:,} differ;"
+            f" {split.repeats_across:,} stand in another part than their first copy",
+        )
+    ]
 
 
 def _part(part: Mapping[str, Any]) -> str:

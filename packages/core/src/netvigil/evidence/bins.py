@@ -39,6 +39,9 @@ def cut(when: NDArray[np.int64], windows: NDArray[np.int64] | None, *, clock: bo
         when: int64 [flows], starts in microseconds (rising), or row numbers where there is no clock
         windows: int64 [flows], rising, anything that tells the run's windows apart, or None
     """
+    if not len(when):  # there may be no calibration part
+        none = np.empty(0, np.int64)
+        return Bins(none.astype(np.int32), none, none, "no bins")
     if windows is not None:
         first = np.flatnonzero(np.diff(windows, prepend=windows[0] - 1))
         if FEWEST <= len(first) <= MOST:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from netvigil.baselines import pair_keys
+from netvigil.classes import Verdicts
 from netvigil.contracts import FlowTable
 from netvigil.cuts import Cuts, at, cut_range
 from netvigil.evidence import details
@@ -22,7 +23,7 @@ from netvigil.evidence.sample import draw, sample
 from netvigil.evidence.tables import SCHEMAS, Evidence, Facts, table
 from netvigil.evidence.timeline import events, timeline
 from netvigil.evidence.traffic import COLUMNS, FlowFacts, Traffic, nothing, traffic
-from netvigil.outputs import alerts_of
+from netvigil.outputs import alerts_of, errors_at
 from netvigil.pipeline import Pipeline, pass_columns
 from netvigil.prepare import Prepared
 from netvigil.seeds import MethodRun, SeedResults
@@ -40,8 +41,9 @@ def collect(prepared: Prepared, results: Sequence[SeedResults], pipeline: Pipeli
     """
     runs = [(result, run) for result in results for run in result.runs]
     own = next(run for _, run in runs if run.kind == "method")
-    part = _Part(prepared, "test", own.test, own.test_cuts)
-    early = _Part(prepared, "calibrate", own.calibrate, own.cut)
+    cut_at = pipeline.threshold.cut_
+    part = _Part(prepared, "test", own.test, cut_at if own.cuts is None else own.cuts)
+    early = _Part(prepared, "calibrate", own.calibrate, cut_at)
     seed = prepared.experiment.run.seeds[0]
     rows = draw(part.truth, seed=seed)
     top = np.sort(np.argsort(-own.test, kind="stable")[: details.ALERTS])
@@ -58,7 +60,7 @@ def collect(prepared: Prepared, results: Sequence[SeedResults], pipeline: Pipeli
     raw = pipeline.assembly.encoder.name == "raw"
     embedding = None if raw or encoded.embedding is None else encoded.embedding
     return Evidence(
-        facts=_facts(part, early, own, drawn, seed),
+        facts=_facts(part, early, own, drawn, seed=seed, cut=cut_at),
         curves=curves(
             ((r.method, s.seed if r.seeded else None, r.test) for s, r in runs), part.truth
         ),
@@ -145,7 +147,21 @@ def _alerts(
     chosen = FlowTable.trusted(pa.concat_tables(flows), part.prepared.store.info)
     x = np.asarray(part.prepared.windows["test"].whole.flow_x[rows])
     score = part.score[rows]
-    made = alerts_of(pipeline, chosen, score, x, "", cut=at(part.cut, rows)).table
+    place = np.searchsorted(both, rows)
+    verdict = None
+    if pipeline.assembly.classifier is not None:
+        share = np.stack([term[place] for term in encoded.terms.values()], axis=1)
+        verdict = Verdicts.of(tuple(encoded.terms), share)
+    made = alerts_of(
+        pipeline,
+        chosen,
+        score,
+        x,
+        "",
+        cut=at(part.cut, rows),
+        verdict=verdict,
+        errors=errors_at(pipeline, part.prepared.windows["test"].whole, rows),
+    ).table
     train = (
         batch
         for _, batch in part.prepared.store.select(
@@ -153,8 +169,8 @@ def _alerts(
         )
     )
     usual = details.usual(train, pipeline.contract, pair_keys(chosen))
-    place = np.searchsorted(both, rows)
-    terms = {name: term[place] for name, term in encoded.terms.items()}
+    # Without a calibration part nothing says what is usual.
+    terms = {name: term[place] for name, term in encoded.terms.items() if name in means}
     columns = {name: made[name] for name in made.column_names}
     alerts = table(
         "alerts",
@@ -181,13 +197,15 @@ def _facts(
     early: _Part,
     own: MethodRun,
     drawn: Traffic,
+    *,
     seed: int,
+    cut: float,
 ) -> Facts:
     return Facts(
         written=datetime.now(UTC).isoformat(timespec="seconds"),
         method=own.method,
         seed=seed,
-        cut=own.cut,
+        cut=cut,
         moved=cut_range(part.cut),
         clock=part.clock,
         labelled=part.truth.labelled,
@@ -196,7 +214,7 @@ def _facts(
         test_flows=len(part.score),
         alerts=int(part.alert.sum()),
         calibrate_flows=len(early.score),
-        above_on_calibration=float(early.alert.mean()),
+        above_on_calibration=float(early.alert.mean()) if len(early.score) else 0.0,
         bins_total=len(np.unique(part.bins.of_flow)),
         bins_drawn=drawn.bins_drawn,
         pairs_left_out=drawn.pairs_left_out,

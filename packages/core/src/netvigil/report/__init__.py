@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from netvigil.report.classes import class_confusion
     from netvigil.report.curves import (
         attack_recall,
         confusion,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         roc,
         score_distribution,
     )
+    from netvigil.report.explained import feature_amounts, feature_importance, one_explained
     from netvigil.report.graph import traffic_graph, traffic_side_by_side
     from netvigil.report.over_time import drift, timeline
     from netvigil.report.page import to_html
@@ -33,8 +35,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ReportedRun",
     "attack_recall",
+    "class_confusion",
     "confusion",
     "drift",
+    "feature_amounts",
+    "feature_importance",
+    "one_explained",
     "open_run",
     "open_runs",
     "populations",
@@ -50,7 +56,18 @@ __all__ = [
     "write_page",
     "write_pngs",
 ]
-_MODULES = ("curves", "graph", "over_time", "page", "projections", "runs", "training", "write")
+_MODULES = (
+    "classes",
+    "curves",
+    "explained",
+    "graph",
+    "over_time",
+    "page",
+    "projections",
+    "runs",
+    "training",
+    "write",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -129,7 +129,7 @@ def attack_recall(*runs: ReportedRun) -> Figure:
             value = recalls.get(name)
             if value is None:
                 continue
-            axes.add_patch(_cell(column, row, value))
+            axes.add_patch(cell_of(column, row, value))
             axes.text(
                 column,
                 row,
@@ -164,7 +164,8 @@ def _rows(runs: Sequence[ReportedRun]) -> list[tuple[ReportedRun, MethodResult]]
     return [*methods, *reversed(baselines.values())]
 
 
-def _cell(column: int, row: int, value: float) -> Rectangle:
+def cell_of(column: int, row: int, value: float) -> Rectangle:
+    """Return a shaded cell of a table of shares."""
     return Rectangle(
         (column - 0.47, row - 0.44), 0.94, 0.88, color=INK["own"], alpha=0.06 + 0.94 * value, lw=0
     )
@@ -184,7 +185,7 @@ def confusion(run: ReportedRun) -> Figure:
             total = max(quiet + alert, 1)
             for column, count in enumerate((quiet, alert)):
                 share = count / total
-                axes.add_patch(_cell(column, row, share))
+                axes.add_patch(cell_of(column, row, share))
                 axes.text(
                     column,
                     row,

@@ -119,7 +119,9 @@ def drift(run: ReportedRun) -> Figure:
     """
     made, axes = figure(9.6, 2.5)
     # Bins of a few flows have no rate; neighbours are joined until each has enough.
-    for part, colour in (("calibrate", INK["soft"]), ("test", INK["own"])):
+    promised = run.facts.calibrate_flows > 0
+    parts = (("calibrate", INK["soft"]), ("test", INK["own"]))
+    for part, colour in parts if promised else parts[1:]:
         rows = _joined(_part(run, part), run.facts.test_flows)
         x, _ = _axis(run, rows)
         axes.plot(
@@ -141,12 +143,13 @@ def drift(run: ReportedRun) -> Figure:
                 ls=(0, (3, 1.5)),
                 label="test part, benign flows",
             )
-    axes.axhline(
-        run.facts.above_on_calibration,
-        color=INK["alert"],
-        lw=1.0,
-        label=f"on the calibration part: {run.facts.above_on_calibration:.3%}",
-    )
+    if promised:
+        axes.axhline(
+            run.facts.above_on_calibration,
+            color=INK["alert"],
+            lw=1.0,
+            label=f"on the calibration part: {run.facts.above_on_calibration:.3%}",
+        )
     axes.set_yscale("symlog", linthresh=0.01)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.set(ylabel="share above the cut", ylim=(0, None))

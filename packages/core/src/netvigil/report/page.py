@@ -20,7 +20,15 @@ from netvigil.comparison.runs import Run
 from netvigil.errors import ConfigError
 from netvigil.evaluation import receipt_lines
 from netvigil.phases import Phases
-from netvigil.report import curves, over_time, training, view
+from netvigil.report import (
+    classes,
+    curves,
+    explained,
+    explained_words,
+    over_time,
+    training,
+    view,
+)
 from netvigil.report.pages import render
 from netvigil.report.runs import ReportedRun
 from netvigil.report.theme import to_svg
@@ -135,12 +143,29 @@ def _view(
         "drift": _svg(drift, f"drift-{number}", "Share of flows above the cut over time"),
         "graphs": bool(run.edges),
         "alerts": run.evidence.alerts.num_rows,
+        "explained": explained_words.in_words(run),
+        "explained_pictures": _explained(run, number),
         "attacks": view.attacks(run),
         "confusion": view.confusion(run),
+        "classes": classes.class_rows(run),
+        "class_confusion": _class_picture(run, number),
         "points": points,
         "data": {**shown, "points": points, "axis": over_time.extent(run, line)},
         **view.words(run, shown),
     }
+
+
+def _class_picture(run: ReportedRun, number: int) -> Picture | None:
+    if run.own is None or run.own.classes is None:
+        return None
+    return _picture(
+        "What the flows of each class were taken for, first seed",
+        classes.class_confusion(run),
+        f"classes-{number}",
+        "Share of each class's flows by the class they were taken for",
+        "Percent of the row, which is the true class; in brackets its test flows.",
+        "wide",
+    )
 
 
 def _curves(run: ReportedRun, number: int) -> list[Picture]:
@@ -179,6 +204,33 @@ def _curves(run: ReportedRun, number: int) -> list[Picture]:
             )
         )
     return drawn
+
+
+def _explained(run: ReportedRun, number: int) -> list[Picture]:
+    if not explained.explained(run):
+        return []
+    return [
+        _picture(
+            "Features over all explained flows",
+            explained.feature_amounts(run),
+            f"amounts-{number}",
+            "Amount of each feature in each explained flow",
+            "A point is a flow; its colour says where the value lies among train flows.",
+        ),
+        _picture(
+            "Which features matter most",
+            explained.feature_importance(run),
+            f"importance-{number}",
+            "Mean absolute amount of each feature",
+        ),
+        _picture(
+            "The highest of them in detail",
+            explained.one_explained(run),
+            f"one-{number}",
+            "Amount of each feature in the highest alert",
+            "To the right: raises the score; to the left: lowers it.",
+        ),
+    ]
 
 
 def _picture(

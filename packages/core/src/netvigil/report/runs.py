@@ -1,4 +1,4 @@
-"""A finished run as the report sees it: receipt, evidence and training log, read from its folder.
+"""A finished run as the report sees it: receipt, evidence, log and explanations from its folder.
 
 Nothing else of the folder is opened: no bundle, no scores, no source.
 """
@@ -20,6 +20,7 @@ from netvigil.comparison.runs import find_runs
 from netvigil.errors import RunError
 from netvigil.evaluation import Headline, MethodResult, Receipt
 from netvigil.evidence import FOLDER, Evidence, Facts
+from netvigil.explaining.results import FILE, Explanations
 
 
 class Edge(NamedTuple):
@@ -38,13 +39,17 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class ReportedRun:
-    """One run: its name within the report, its receipt, its evidence, and its log's lines."""
+    """One run: its name within the report, its receipt, its evidence, and its log's lines.
+
+    `explanations` are there once `netvigil explain` has run.
+    """
 
     name: str
     folder: Path
     receipt: Receipt
     evidence: Evidence
     log: tuple[Mapping[str, Any], ...]
+    explanations: Explanations | None = None
 
     @property
     def facts(self) -> Facts:
@@ -118,7 +123,12 @@ def open_runs(folders: Sequence[Path]) -> tuple[list[ReportedRun], list[str]]:
     found, notes = find_runs(folders)
     runs = [
         ReportedRun(
-            run.name, run.folder, run.receipt, Evidence.load(run.folder / FOLDER), _log(run.folder)
+            run.name,
+            run.folder,
+            run.receipt,
+            Evidence.load(run.folder / FOLDER),
+            _log(run.folder),
+            Explanations.load(run.folder / FILE),
         )
         for run in found
     ]

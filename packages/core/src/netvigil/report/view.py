@@ -80,8 +80,11 @@ def what(run: ReportedRun) -> str:
     seeds = run.receipt.seeds
     several = f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
     when = f" from {_day(test.first)} to {_day(test.last)}" if test.first and test.last else ""
+    taught = run.own is not None and run.own.supervised
+    labels = "SUPERVISED, taught with the labels of the train part: " if taught else ""
     return (
-        f"{run.facts.method} on {data}, {several}. Tested on {test.flows:,} flows{when}; run on "
+        f"{labels}{run.facts.method} on {data}, {several}. "
+        f"Tested on {test.flows:,} flows{when}; run on "
         f"{_day(run.facts.written)}. Pictures show the method with seed {run.facts.seed}, as "
         "bundled, unless they say otherwise."
     )
@@ -186,6 +189,8 @@ def _alert_words(run: ReportedRun, listed: int) -> str:
 
 def _drift_words(run: ReportedRun) -> str:
     facts = run.facts
+    if not facts.calibrate_flows:
+        return "There is no calibration part: the cut was given by hand and promises no rate."
     promised = run.receipt.realised
     said = f" Promised: {promise_words(promised)}." if promised else ""
     return (

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from netvigil.errors import ConfigError
 from netvigil.phases import Phases
-from netvigil.report import curves, graph, over_time, projections, training
+from netvigil.report import curves, explained, graph, over_time, projections, training
 from netvigil.report.files import write_file
 from netvigil.report.page import to_html
 from netvigil.report.runs import ReportedRun
@@ -54,6 +54,9 @@ def figures(run: ReportedRun) -> Iterator[tuple[str, Callable[[], Figure]]]:
         "training-loss": (trained, training.training_loss),
         "timeline": (True, over_time.timeline),
         "drift": (True, over_time.drift),
+        "feature-amounts": (explained.explained(run), explained.feature_amounts),
+        "feature-importance": (explained.explained(run), explained.feature_importance),
+        "one-explained": (explained.explained(run), explained.one_explained),
         "traffic": (graph.telling_bins(run) is not None, graph.traffic_side_by_side),
     }
     for name, (there, make) in single.items():

@@ -17,22 +17,25 @@ from numpy.typing import NDArray
 from netvigil.contracts import EncodedFlows
 from netvigil.pipeline import Chosen
 
+_PARTS = ("train", "calibrate", "held_out")
 _ARRAYS = ("flow_id", "window_start", "embedding", "row")
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """One fitted encoder's work: its loss where it has one, and the two parts where needed."""
+    """One fitted encoder's work: its loss where it has one, and the parts where needed."""
 
     loss: float | None
     train: EncodedFlows | None = None
     calibrate: EncodedFlows | None = None
+    held_out: EncodedFlows | None = None
 
     def save(self, path: Path) -> None:
         """Write everything to one file, which appears whole or not at all."""
         arrays: dict[str, NDArray[Any]] = {}
         terms: dict[str, list[str]] = {}
-        for name, part in (("train", self.train), ("calibrate", self.calibrate)):
+        for name in _PARTS:
+            part = getattr(self, name)
             if part is None:
                 continue
             found = {key: getattr(part, key) for key in _ARRAYS}
@@ -56,7 +59,7 @@ class Encoding:
                 found = {k: file[f"{name}-{k}"] for k in _ARRAYS if f"{name}-{k}" in file}
                 named = {term: file[f"{name}-term-{i}"] for i, term in enumerate(terms)}
                 parts[name] = EncodedFlows(**found, terms=named)
-        return Encoding(described["loss"], parts.get("train"), parts.get("calibrate"))
+        return Encoding(described["loss"], *(parts.get(name) for name in _PARTS))
 
 
 def encoding_name(encoder: Chosen, seed: int) -> str:

@@ -24,7 +24,7 @@ def file_values(experiment: Experiment, assembly: Assembly) -> dict[str, Any]:
     values = experiment.model_dump(
         mode="json", exclude=unsaid, exclude_unset=True, exclude_none=True
     )
-    values["flows"]["source"] = str(experiment.flows.source.absolute())
+    values["flows"] |= {k: str(path.absolute()) for k, path in experiment.flows.sources().items()}
     return movable({name: _section(section) for name, section in values.items()}, assembly)
 
 

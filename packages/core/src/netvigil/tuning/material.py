@@ -20,7 +20,7 @@ from netvigil.errors import RunError
 from netvigil.phases import Phases
 from netvigil.pipeline import Assembly
 from netvigil.plugins import Plugins
-from netvigil.prepare import prepare
+from netvigil.prepare import HELD_OUT, prepare
 from netvigil.store import inline_path
 from netvigil.tuning.objectives import Goal, Truth
 from netvigil.windows import SpooledWindows
@@ -33,12 +33,14 @@ _LABELS = "calibrate-labels.npz"
 class Material:
     """Prepared windows, in the order of their flows; `truth` only where the objective reads it.
 
-    `preparation` is what they were prepared by, which every trial must share.
+    `held_out` is there for scorers that calibrate themselves. `preparation` is what they were
+    prepared by, which every trial must share.
     """
 
     train: SpooledWindows
     calibrate: SpooledWindows
     truth: Truth | None
+    held_out: SpooledWindows | None
     preparation: Mapping[str, Any]
     flows: int
 
@@ -93,10 +95,12 @@ class Material:
         if (folder / _LABELS).exists():
             with np.load(folder / _LABELS, allow_pickle=False) as labels:
                 truth = Truth(labels["is_attack"], labels["known"])
+        held_out = folder / f"windows-{HELD_OUT}"
         return Material(
             train=SpooledWindows.open(folder / "windows-train"),
             calibrate=SpooledWindows.open(folder / "windows-calibrate"),
             truth=truth,
+            held_out=SpooledWindows.open(held_out) if held_out.exists() else None,
             preparation=note["preparation"],
             flows=note["flows"],
         )
@@ -110,6 +114,7 @@ def preparation(experiment: Experiment, assembly: Assembly) -> dict[str, Any]:
         "builder": assembly.builder.describe(),
         "labeller": assembly.labeller.describe() if assembly.labeller else None,
         "seed": experiment.run.seeds[0],
+        "held_out": assembly.calibrated,
     }
     plain: dict[str, Any] = json.loads(json.dumps(values))
     return plain

@@ -65,7 +65,7 @@ def tune(
     require_source(experiment.flows.source)
     sha256 = digest(experiment.flows.source)
     folder = RunFolder(out)
-    flows = {**task.values["flows"], "source": experiment.flows.source.name}
+    flows = {**task.values["flows"], **experiment.flows.names()}
     plain = {**task.values, "flows": flows}
     identity = {"experiment": plain, "tune": settings.model_dump(mode="json"), "source": sha256}
     folder.begin(identity, resume=resume)
@@ -104,6 +104,10 @@ def _task(
     experiment: Experiment, settings: Tune, goal: Goal, plugins: Plugins, *, base: Path
 ) -> _Task:
     """Check everything that can be checked before a byte is read."""
+    if experiment.classifier is not None:
+        msg = "`netvigil tune` searches encoders and scorers; a classifier is neither."
+        do = "Write its settings as a suite ([[suite.vary]]) and compare the runs."
+        raise ConfigError(msg, where="[classifier]", do=do)
     found = assemble(resolve(experiment, plugins), plugins, base=base)
     values = file_values(experiment, found)
     resolved, assembly = plan(values, {}, plugins, base=base, where="experiment")

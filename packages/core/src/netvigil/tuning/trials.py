@@ -123,10 +123,19 @@ class Trials:
                 made.loss,
                 encode_rows(encode, self.material.train, rows),
                 encode_rows(encode, self.material.calibrate, None),
+                self._held_out(encode, fit_flows, seed),
             )
         made.save(path)
         shutil.rmtree(self._checkpoints(number, seed), ignore_errors=True)
         return made
+
+    def _held_out(
+        self, encode: Callable[[WindowGraphs], EncodedFlows], fit_flows: int, seed: int
+    ) -> EncodedFlows | None:
+        windows = self.material.held_out
+        if windows is None:
+            return None
+        return encode_rows(encode, windows, sample_rows(windows.flows, fit_flows, seed))
 
     def _watch(self, number: int, seed: int) -> protocols.Watch:
         """Keep checkpoints by trial, as two trials may fit equal settings at the same time."""
@@ -168,7 +177,7 @@ def random_parts(assembly: Assembly) -> tuple[str, ...]:
     assert isinstance(encoder, parts.Encoder)
     assert isinstance(scorer, parts.Scorer)
     found = []
-    if encoder.passes != "none":
+    if encoder.passes != "none" and encoder.seeded:
         found.append(encoder.name)
     if scorer.seeded:
         found.append(scorer.name)
@@ -196,4 +205,7 @@ def _score(assembly: Assembly, encoding: Encoding, seed: int) -> NDArray[np.floa
     assert encoding.train is not None
     assert encoding.calibrate is not None
     scorer: protocols.Scorer = assembly.scorer.make().fit(encoding.train, seed=seed)
+    if isinstance(scorer, protocols.CalibratedScorer):
+        assert encoding.held_out is not None
+        scorer = scorer.calibrate(encoding.held_out, seed=seed)
     return scorer.score(encoding.calibrate).score

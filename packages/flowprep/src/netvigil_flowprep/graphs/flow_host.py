@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from netvigil.addresses import text_keys
+from netvigil.baselines import service_keys
 from netvigil.contracts import FlowFeatures, FlowTable, WindowGraphs
 from netvigil.errors import IncompatiblePartsError
 from netvigil.parts import PartConfig
@@ -76,7 +77,8 @@ class FlowHost:
     window, and intervals of the evaluation are drawn by flow.
     """
 
-    links = ("flow_id", "start", "src_ip", "dst_ip")  # what graphs depend on, features aside
+    # What graphs depend on, features aside.
+    links = ("flow_id", "start", "src_ip", "dst_ip", "dst_port", "protocol")
 
     def __init__(self, config: FlowHostConfig) -> None:
         self.config = config
@@ -127,6 +129,7 @@ class FlowHost:
             flow_dst=graphs.dst,
             node_ptr=graphs.node_ptr,
             node_key=graphs.node_key,
+            flow_service=service_keys(flows),
         )
 
 

@@ -6,38 +6,95 @@ from dataclasses import replace
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
 
 from netvigil.contracts import FlowFeatures
-from netvigil.parts import NoConfig
+from netvigil.parts import PartConfig
 from netvigil.protocols import State
-from netvigil_flowprep.transforms.columns import own_copy
+from netvigil_flowprep.transforms.columns import (
+    column,
+    own_copy,
+    require_columns,
+    require_fitted,
+)
+
+
+class Log1pConfig(PartConfig):
+    """Settings of `log1p`."""
+
+    min_skew: float | None = Field(
+        None, ge=0, description="act only on columns of a larger skewness in the train range"
+    )
 
 
 class Log1p:
-    """Signed logarithm of every feature; learns nothing."""
+    """Signed logarithm of every feature, or of those that the train range skews; see the module."""
 
-    def __init__(self, config: NoConfig) -> None:
+    def __init__(self, config: Log1pConfig) -> None:
         self.config = config
+        self.names_: tuple[str, ...] | None = None
+        self.chosen_ = np.empty(0, np.int64)
 
     def fit(self, features: FlowFeatures, *, seed: int) -> Self:
-        """Do nothing: there is nothing to learn."""
-        del features, seed
+        """Find the skewed columns where a limit is set; else there is nothing to learn."""
+        del seed
+        self.names_ = features.names
+        limit = self.config.min_skew
+        if limit is not None:
+            columns = (column(features.x, number) for number in range(len(features.names)))
+            skewed = [number for number, values in enumerate(columns) if skewness(values) > limit]
+            self.chosen_ = np.array(skewed, np.int64)
         return self
 
     def transform(self, features: FlowFeatures) -> FlowFeatures:
-        """Return the signed logarithms; missing values stay missing."""
+        """Return the signed logarithms; missing values stay missing.
+
+        Raises:
+            NotFittedError, ContractError: With a limit: unfitted, or other columns than fitted on.
+        """
         x = own_copy(features.x)
-        negative = np.signbit(x)
-        np.abs(x, out=x)
-        np.log1p(x, out=x)
-        np.negative(x, out=x, where=negative)
+        if self.config.min_skew is None:
+            return replace(features, x=_logarithm(x))
+        require_columns("log1p", require_fitted("log1p", self.names_), features)
+        x[:, self.chosen_] = _logarithm(x[:, self.chosen_])
         return replace(features, x=x)
 
     def get_state(self) -> State:
-        """Return nothing learnt."""
-        return State()
+        """Return the skewed columns; nothing where no limit is set."""
+        if self.config.min_skew is None:
+            return State()
+        names = require_fitted("log1p", self.names_)
+        return State(arrays={"chosen": self.chosen_}, values={"names": list(names)})
 
     def set_state(self, state: State) -> Self:
-        """Take over nothing."""
-        del state
+        """Take over the skewed columns, if any."""
+        if self.config.min_skew is not None:
+            self.names_ = tuple(state.values["names"])
+            self.chosen_ = np.asarray(state.arrays["chosen"], np.int64)
         return self
+
+
+def skewness(values: NDArray[np.float32]) -> float:
+    """Return the third standardised moment of a column, 0 where it does not vary.
+
+    Example:
+        >>> skewness(np.array([0, 0, 0, 4], np.float32)) > 1
+        True
+    """
+    if not len(values):
+        return 0.0
+    away = values.astype(np.float64) - values.mean(dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        variance = float(np.mean(away**2))
+        third = float(np.mean(away**3))
+    return third / variance**1.5 if 0 < variance < np.inf and np.isfinite(third) else 0.0
+
+
+def _logarithm(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take the signed logarithm in place, and return it."""
+    negative = np.signbit(x)
+    np.abs(x, out=x)
+    np.log1p(x, out=x)
+    np.negative(x, out=x, where=negative)
+    return x

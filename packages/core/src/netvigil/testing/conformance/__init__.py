@@ -26,7 +26,9 @@ from netvigil import parts
 from netvigil.contracts import FlowTable
 from netvigil.testing.conformance import (
     builders,
+    classifiers,
     encoders,
+    explainers,
     exporters,
     labellers,
     readers,
@@ -42,7 +44,9 @@ __all__ = [
     "Given",
     "RuleBroken",
     "check_alert_exporter",
+    "check_classifier",
     "check_encoder",
+    "check_explainer",
     "check_flow_labeller",
     "check_flow_reader",
     "check_flow_transform",
@@ -60,9 +64,11 @@ ALL_CHECKS: tuple[Check, ...] = (
     *transforms.CHECKS,
     *builders.CHECKS,
     *encoders.CHECKS,
+    *classifiers.CHECKS,
     *scorers.CHECKS,
     *thresholds.CHECKS,
     *exporters.CHECKS,
+    *explainers.CHECKS,
 )
 
 
@@ -105,6 +111,11 @@ def check_encoder(part: parts.Encoder, *, config: Config = None) -> None:
     run_all(part, checks_for(part, config=config))
 
 
+def check_classifier(part: parts.Classifier, *, config: Config = None) -> None:
+    """Hold a classifier to its contract."""
+    run_all(part, checks_for(part, config=config))
+
+
 def check_scorer(part: parts.Scorer, *, config: Config = None, **given: Any) -> None:
     """Hold a scorer to its contract; `dim` and `terms` shape the encoding it is given."""
     run_all(part, checks_for(part, config=config, **given))
@@ -119,4 +130,9 @@ def check_threshold(
 
 def check_alert_exporter(part: parts.AlertExporter, *, config: Config = None) -> None:
     """Hold an alert exporter to its contract."""
+    run_all(part, checks_for(part, config=config))
+
+
+def check_explainer(part: parts.Explainer, *, config: Config = None) -> None:
+    """Hold an explainer to its contract."""
     run_all(part, checks_for(part, config=config))

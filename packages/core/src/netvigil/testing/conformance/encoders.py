@@ -53,11 +53,11 @@ def emits_what_it_says(subject: Subject) -> None:
 def order_of_flows_is_irrelevant(subject: Subject) -> None:
     """Shuffling the flows of a window shuffles the encoding, to float tolerance."""
     made, probe = _fitted(subject), _probe(subject)
-    rows = _shuffled_within_windows(probe)
-    _require_alike(
+    rows = shuffled_within_windows(probe)
+    require_alike(
         subject,
         made.encode(probe).take(rows),
-        made.encode(_reordered(probe, rows)),
+        made.encode(reordered(probe, rows)),
         "shuffling the flows of a window shuffles their encodings.",
         "Nothing but features and links may count, not the row number.",
     )
@@ -67,7 +67,7 @@ def batches_of_windows_are_irrelevant(subject: Subject) -> None:
     """A window is encoded alike alone and among others: no flow of another window shows."""
     made, probe = _fitted(subject), _probe(subject)
     alone = [made.encode(probe[i : i + 1]) for i in range(len(probe)) if np.diff(probe.flow_ptr)[i]]
-    _require_alike(
+    require_alike(
         subject,
         made.encode(probe),
         EncodedFlows.concat(alone),
@@ -112,7 +112,13 @@ def torch_is_left_tidy(subject: Subject) -> None:
     before = torch.is_grad_enabled()
     made = _fitted(subject)
     made.encode(_probe(subject))
-    subject.require(torch.is_grad_enabled() == before, "the global gradient switch is as before.")
+    require_tidy(subject, made, grad=before)
+
+
+def require_tidy(subject: Subject, made: Any, *, grad: bool) -> None:
+    """Require networks in eval mode, no gradient graph, and the gradient switch as it was."""
+    torch = sys.modules["torch"]
+    subject.require(torch.is_grad_enabled() == grad, "the global gradient switch is as before.")
     for name, value in vars(made).items():
         subject.require(
             not (isinstance(value, torch.nn.Module) and value.training),
@@ -145,12 +151,14 @@ def frozen(graphs: WindowGraphs) -> WindowGraphs:
     return graphs
 
 
-def _shuffled_within_windows(graphs: WindowGraphs) -> NDArray[np.int64]:
+def shuffled_within_windows(graphs: WindowGraphs) -> NDArray[np.int64]:
+    """Return row numbers that shuffle flows, each within its window, int64 [flows]."""
     dice = np.random.default_rng(41).random(len(graphs.flow_id))
     return np.lexsort((dice, graphs.window_of_flow()))
 
 
-def _reordered(graphs: WindowGraphs, rows: NDArray[np.int64]) -> WindowGraphs:
+def reordered(graphs: WindowGraphs, rows: NDArray[np.int64]) -> WindowGraphs:
+    """Return the same windows with their flows in another order."""
     ends = rows if graphs.has_nodes else np.empty(0, np.int64)
     return replace(
         graphs,
@@ -158,6 +166,7 @@ def _reordered(graphs: WindowGraphs, rows: NDArray[np.int64]) -> WindowGraphs:
         flow_x=np.ascontiguousarray(graphs.flow_x[rows]),
         flow_src=graphs.flow_src[ends],
         flow_dst=graphs.flow_dst[ends],
+        flow_service=None if graphs.flow_service is None else graphs.flow_service[rows],
     )
 
 
@@ -167,9 +176,10 @@ def _arrays(result: EncodedFlows) -> dict[str, NDArray[Any]]:
     return {**own, **result.terms}
 
 
-def _require_alike(
+def require_alike(
     subject: Subject, left: EncodedFlows, right: EncodedFlows, rule: str, mend: str
 ) -> None:
+    """Require two encodings of the same flows to agree, to float tolerance."""
     subject.require(
         np.array_equal(left.flow_id, right.flow_id), rule, found="The flows differ.", mend=mend
     )

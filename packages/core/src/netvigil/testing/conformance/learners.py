@@ -11,6 +11,7 @@ import numpy as np
 
 from netvigil.errors import NotFittedError
 from netvigil.parts import Part
+from netvigil.protocols import CalibratedScorer
 from netvigil.testing.conformance.rules import Check, Subject, checks
 from netvigil.testing.conformance.states import revived
 
@@ -32,8 +33,15 @@ class Lesson:
     optional: bool = False
 
     def teach(self, made: Any, material: Any, *, seed: int = 0) -> Any:
-        """Fit, and return what `fit` returns."""
-        return made.fit(material, seed=seed)
+        """Fit, and return what `fit` returns; a calibrated scorer is calibrated too."""
+        fitted = made.fit(material, seed=seed)
+        return calibrated(fitted, material, seed=seed)
+
+
+def calibrated(made: Any, material: Any, *, seed: int) -> Any:
+    """Calibrate a scorer that asks for it, on what it was fitted on: good enough for its rules."""
+    asks = isinstance(made, CalibratedScorer)
+    return made.calibrate(material, seed=seed) if asks else made
 
 
 def same(left: Results, right: Results) -> bool:

@@ -22,7 +22,7 @@ def windows(
 
     The first window holds one flow of a host with itself, the second (if any) no flow at all, the
     others between half and one and a half times `flows`. Ids count up from 0; host keys repeat
-    across windows.
+    across windows; there are three services.
     """
     rng = np.random.default_rng([seed, count, flows, nodes, features])
     sizes = rng.integers(max(flows // 2, 1), flows + flows // 2 + 1, count)
@@ -37,6 +37,7 @@ def windows(
     x = factor @ rng.standard_normal((2, features)) + 0.3 * rng.standard_normal((total, features))
     ends = [(rng.random(total) * per_flow).astype(np.int32) for _ in range(2)]
     bare = schema == "flows-only"
+    service = np.random.default_rng([seed, total]).choice(pool[:3], total)
     return WindowGraphs(
         schema=schema,
         feature_names=tuple(f"x_{i}" for i in range(features)),
@@ -48,4 +49,5 @@ def windows(
         flow_dst=ends[1][: 0 if bare else total],
         node_ptr=np.concatenate([[0], np.cumsum(0 * hosts if bare else hosts)]).astype(np.int64),
         node_key=np.concatenate([np.empty(0, np.uint64), *([] if bare else keys)]),
+        flow_service=None if bare else service,
     )
