@@ -122,7 +122,7 @@ def test_a_score_file_has_a_column_of_cuts(tmp_path):
     table = fakes_table(6)
     with ScoreFile(tmp_path / "s.parquet", cut=1.0, bundle="b", moving=True) as file:
         for rows in (slice(0, 2), slice(2, 6)):
-            file.add(table(rows), np.arange(6.0)[rows] / 2)
+            file.add(table(rows), cuts=np.arange(6.0)[rows] / 2)
     assert file.range == (0.0, 2.5)
     found, cuts = read_scores(tmp_path / "s.parquet")
     assert cuts.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]

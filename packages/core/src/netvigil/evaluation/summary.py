@@ -82,7 +82,7 @@ class MethodScores:
         cut = self.cut
         if isinstance(cut, np.ndarray):
             cut = float(cut[0]) if len(cut) else None
-        return replace(self, score=np.empty(0), clusters=None, cut=cut)
+        return replace(self, score=np.empty(0), clusters=None, classes=None, cut=cut)
 
 
 class Flagged(NamedTuple):
