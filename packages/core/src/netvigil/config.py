@@ -17,13 +17,13 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    ValidationError,
     model_serializer,
     model_validator,
 )
 
+from netvigil.checking import checked, model_of
 from netvigil.config_rules import require_sense
-from netvigil.errors import ConfigError, nearest
+from netvigil.errors import ConfigError
 from netvigil.layers import folder_of, read_layers
 from netvigil.overrides import SOURCES, override
 
@@ -105,8 +105,10 @@ class Split(Section):
     windows out at random, as several papers do, and lets a model see the future;
     `paper-stratified` deals flows out at random within each attack class, which reads labels too,
     and is refused unless `run.parity` is on or the model is a classifier. `dice = "scikit-learn"`
-    deals them as its `train_test_split(stratify=..., random_state=seed)` does. `calibrate = 0`
-    leaves no calibration part, for thresholds that need none.
+    deals them as its `train_test_split(stratify=..., random_state=seed)` does, which deals one
+    class after the other: `dealt_first` says whether benign flows come first, as label 0 does, or
+    attacks, as "anomaly" comes before "normal". `calibrate = 0` leaves no calibration part, for
+    thresholds that need none.
 
     `duplicates` says what becomes of flows that repeat an earlier one exactly, in all but their
     origin: `ignore` does not look for them, `count` counts them for the receipt, `drop` leaves them
@@ -121,6 +123,7 @@ class Split(Section):
     window_s: Annotated[float, Field(gt=0)] = 180.0
     seed: int = 0
     dice: Literal["netvigil", "scikit-learn"] = "netvigil"
+    dealt_first: Literal["benign", "attacks"] = "benign"
     duplicates: Literal["ignore", "count", "drop"] = "ignore"
     train_range: tuple[str, str] | None = None
     calibrate_range: tuple[str, str] | None = None
@@ -130,6 +133,9 @@ class Split(Section):
     def _check(self) -> Split:
         if self.dice != "netvigil" and self.protocol != "paper-stratified":
             msg = "dice are thrown by protocol 'paper-stratified' only"
+            raise ValueError(msg)
+        if self.dealt_first != "benign" and self.dice == "netvigil":
+            msg = "dealt_first needs dice = 'scikit-learn'; netvigil's deal all classes alike"
             raise ValueError(msg)
         ranges = (self.train_range, self.calibrate_range, self.test_range)
         if self.protocol == "ranges" and None in ranges:
@@ -437,56 +443,7 @@ def section_keys(section: str) -> tuple[str, ...]:
         (('builder',), ())
     """
     field = Experiment.model_fields.get(section)
-    model = _model_of(field.annotation) if field else None
+    model = model_of(field.annotation) if field else None
     if model is None or not issubclass(model, ChoosingSection):
         return ()
     return tuple(name for name in model.model_fields if name != "options")
-
-
-def checked(
-    model: type[BaseModel], values: Mapping[str, Any], *, where: str, beside: Sequence[str] = ()
-) -> Any:
-    """Validate `values`; pydantic's report becomes one error that names the key and the nearest."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise _unknown_key(model, first["loc"], where, beside) from error
-        what = (
-            f"'{place}' is missing."
-            if first["type"] == "missing"
-            else f"'{place}': {first['msg']}."
-        )
-        got = (
-            ""
-            if first["type"] == "missing" or isinstance(first["input"], Mapping)
-            else f"Found: {first['input']!r}."
-        )
-        raise ConfigError(what.replace("Value error, ", ""), where=where, do=got) from error
-
-
-def _unknown_key(
-    model: type[BaseModel], loc: tuple[int | str, ...], where: str, beside: Sequence[str]
-) -> ConfigError:
-    valid = list(model.model_fields)
-    section = model
-    for step in loc[:-1]:
-        field = section.model_fields.get(str(step))
-        inner = _model_of(field.annotation) if field else None
-        if inner is None:
-            break
-        section = inner
-        valid = list(section.model_fields)
-    key = str(loc[-1])
-    valid += beside
-    do = nearest(key, valid) or f"Valid keys: {', '.join(sorted(valid)) or 'none'}."
-    return ConfigError(f"Unknown key '{'.'.join(map(str, loc))}'.", where=where, do=do)
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    for candidate in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None

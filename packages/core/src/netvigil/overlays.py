@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from netvigil import parts
-from netvigil.config import ChoosingSection, Experiment, Section, checked
+from netvigil.checking import checked
+from netvigil.config import ChoosingSection, Experiment, Section
 from netvigil.errors import ConfigError, nearest
 from netvigil.layers import laid_over
 from netvigil.plugins import Plugins

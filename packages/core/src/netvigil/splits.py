@@ -22,6 +22,8 @@ from netvigil.store import FlowStore
 UNUSED, TRAIN, CALIBRATE, TEST, REPEATED = 0, 1, 2, 3, 4
 SHUFFLED = frozenset({"paper-shuffled", "paper-stratified"})
 """Protocols by which a model learns from flows that come after some it is tested on."""
+BENIGN = 1
+"""The class of benign flows in `Truth.classes`."""
 CLOCKLESS = frozenset({"rows", "paper-stratified"})
 """Protocols that need no clock."""
 ROLES = {"train": TRAIN, "calibrate": CALIBRATE, "test": TEST}
@@ -91,8 +93,8 @@ def make_split(
     """Give each flow of a store its role; exact repeats of an earlier flow are found where asked.
 
     Shapes:
-        classes: int64 [flows], the attack class of each flow (benign and unknown are classes too);
-            read by `paper-stratified` only
+        classes: int64 [flows], the class of each flow as `Truth.classes` numbers them; read by
+            `paper-stratified` only
         tested: bool [flows], those of a test source, or None where the test part is cut off the
             source itself; with it, what would be cut off has no role
 
@@ -245,6 +247,7 @@ def _stratified(
     described = {
         "protocol": "paper-stratified",
         "dice": settings.dice,
+        "dealt_first": settings.dealt_first,
         "train": settings.train,
         "calibrate": settings.calibrate,
         "seed": settings.seed,
@@ -278,6 +281,8 @@ def _as_scikit_learn(settings: config.Split, classes: NDArray[np.int64]) -> NDAr
     from sklearn.model_selection import train_test_split
 
     # Shares are decimals; 1 - 0.7 as a float is more than 0.3, and scikit-learn rounds up.
+    if settings.dealt_first == "attacks":
+        classes = np.where(classes == BENIGN, classes.max() + 1, classes)
     test = round(1 - settings.train - settings.calibrate, 12)
     shares = ((TEST, test), (CALIBRATE, round(settings.calibrate / (1 - test), 12)))
     role = np.full(len(classes), TRAIN, np.int8)

@@ -32,7 +32,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from netvigil.config import Experiment, Section, checked, parse_experiment
+from netvigil.checking import checked
+from netvigil.config import Experiment, Section, parse_experiment
 from netvigil.errors import ConfigError, IncompatiblePartsError, NetvigilError, RunError, nearest
 from netvigil.layers import folder_of, inherited, laid_over, read_file
 from netvigil.sweeps import Mode, Swept, base_of, picks

@@ -44,9 +44,13 @@ class Truth:
         return AlignedLabels(state != UNKNOWN, state == ATTACK, names[attack])
 
     def classes(self) -> NDArray[np.int64]:
-        """Return a number for each flow's attack class; unknown and benign are classes too."""
-        wide: NDArray[np.int64] = self.state.astype(np.int64) * (len(self.names) + 1)
-        return np.where(self.state == ATTACK, wide + self.attack + 1, wide)
+        """Return each flow's class as a number: 0 unknown, 1 benign, 2 an attack without a name.
+
+        Attacks with a name follow, in the order of their names.
+        """
+        named = np.argsort(np.argsort(np.array(self.names, dtype=str), kind="stable"))
+        rank = np.append(named, -1).astype(np.int64)  # the last one stands for -1
+        return np.where(self.state == ATTACK, rank[self.attack] + 3, self.state.astype(np.int64))
 
     def table(self, store: FlowStore) -> LabelTable:
         """Return the known flows' labels with their ids."""

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from netvigil import parts
-from netvigil.config import Section, Tune, checked
+from netvigil.checking import checked
+from netvigil.config import Section, Tune
 from netvigil.errors import ConfigError, nearest
 from netvigil.tuning.objectives import Goal
 
