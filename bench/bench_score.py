@@ -42,7 +42,7 @@ SCORE: list[tuple[str, int, float | None]] = [
     ("gmm", LINEAR, None),
     ("mcd", LINEAR, None),
     ("knn", SLOW, None),
-    ("lof", SLOW, None),
+    ("lof", SLOW, 0.95),
     ("ocsvm", SLOW, None),
 ]
 
