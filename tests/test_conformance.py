@@ -29,6 +29,33 @@ GRAPH_ENCODERS: dict[str, dict[str, dict[str, Any]]] = {
         "own-edge": {"epochs": 3, "hidden": 16, "embedding": 24, "own_edge": True},
         "plain": {"epochs": 3, "hidden": 16, "embedding": 24, "form": "plain", "layers": 2},
     },
+    "autoencoder": {
+        "": {"epochs": 2, "hidden": [8], "bottleneck": 3},
+        "knn": {"epochs": 2, "hidden": [8], "bottleneck": 3, "terms": ["knn", "mahalanobis"]},
+        "block": {
+            "epochs": 2,
+            "hidden": [8],
+            "bottleneck": 3,
+            "activation": "gelu",
+            "norm": "batch",
+            "dropout": 0.2,
+            "code": "block",
+            "loss": "mixed",
+        },
+    },
+    "vae": {
+        "": {"epochs": 2, "hidden": [8], "bottleneck": 3},
+        "draws": {
+            "epochs": 2,
+            "hidden": [8],
+            "bottleneck": 3,
+            "beta": 4.0,
+            "warmup_epochs": 2,
+            "free_bits": 0.1,
+            "draws": 3,
+            "terms": ["elbo", "error", "error-kl", "kl", "knn", "mahalanobis", "standardised"],
+        },
+    },
 }
 """What trains for long is held to its contract after a few epochs, in each form it has."""
 
