@@ -72,6 +72,11 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
 }
 """Smaller than the defaults, and some of them calibrated."""
 
+TRANSFORMS: dict[str, dict[str, Any]] = {
+    "autoencoder-code": {"epochs": 2, "hidden": [8], "bottleneck": 3, "device": "cpu"},
+}
+"""What trains for long, after a few epochs."""
+
 KINDS = sorted({check.kind for check in ALL_CHECKS}, key=lambda kind: kind.__name__)
 
 
@@ -133,6 +138,8 @@ def given(part: parts.Part[Any], folder: Path) -> Given:
         return Given(config={"value": 1.5})
     if isinstance(part, parts.Classifier):
         return Given(config=CLASSIFIERS.get(part.name))
+    if isinstance(part, parts.FlowTransform):
+        return Given(config=TRANSFORMS.get(part.name))
     return Given()
 
 

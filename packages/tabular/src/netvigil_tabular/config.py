@@ -50,6 +50,11 @@ class NetworkConfig(RowTrainingConfig):
     output: Literal["linear", "sigmoid"] = Field(
         "linear", description="sigmoid keeps reconstructions in 0 to 1, for features of `min-max`"
     )
+
+
+class TermsConfig(NetworkConfig):
+    """What both encoders are told of their error terms."""
+
     neighbours: int = Field(
         5, ge=1, description="`knn` is the distance to this one of the train codes next to a flow's"
     )
@@ -63,13 +68,11 @@ class NetworkConfig(RowTrainingConfig):
         return terms
 
 
-class AutoencoderConfig(NetworkConfig):
-    """Settings of `autoencoder`.
+class ReconstructionConfig(NetworkConfig):
+    """An autoencoder that is not variational.
 
     The defaults are label-free choices: the lowest loss on held-out flows per second of training.
     """
-
-    part: ClassVar[str] = "autoencoder"
 
     code: Literal["linear", "block"] = Field(
         "linear",
@@ -79,13 +82,20 @@ class AutoencoderConfig(NetworkConfig):
     loss: Loss = Field(
         "mse", description="mixed: mse + 0.3 mean(x * squared error), large values weigh more"
     )
+
+
+class AutoencoderConfig(ReconstructionConfig, TermsConfig):
+    """Settings of `autoencoder`."""
+
+    part: ClassVar[str] = "autoencoder"
+
     terms: tuple[Term, ...] = Field(
         ("error", "standardised", "mahalanobis"),
         description="which error terms each flow gets; knn costs many times the others",
     )
 
 
-class VaeConfig(NetworkConfig):
+class VaeConfig(TermsConfig):
     """Settings of `vae`; with `beta` other than 1 it is a beta-VAE."""
 
     part: ClassVar[str] = "vae"
@@ -121,10 +131,10 @@ class VaeConfig(NetworkConfig):
         return self.beta * done
 
 
-class AutoencoderCodeConfig(AutoencoderConfig):
-    """Settings of the transform `autoencoder-code`; terms play no part in it."""
+class AutoencoderCodeConfig(ReconstructionConfig):
+    """Settings of the transform `autoencoder-code`."""
 
-    part: ClassVar[str] = "autoencoder-code"
+    summary: ClassVar[str] = "An autoencoder's code in place of the features; reads no labels."
 
     keep: bool = Field(
         default=False, description="put the code beside the features, not in their place"

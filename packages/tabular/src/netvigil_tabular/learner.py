@@ -13,7 +13,7 @@ from netvigil.contracts import WindowGraphs
 from netvigil.torch.generators import build
 from netvigil.torch.rows import RowBatch
 from netvigil.torch.training import Step
-from netvigil_tabular.config import AutoencoderConfig, VaeConfig
+from netvigil_tabular.config import ReconstructionConfig, VaeConfig
 from netvigil_tabular.fused import can_fuse, reconstruction_loss
 from netvigil_tabular.losses import errors, kl_loss
 from netvigil_tabular.network import Network
@@ -23,7 +23,11 @@ class AutoencoderLearner:
     """Reconstruction of features: of a fused network, or by autograd with norm or dropout."""
 
     def __init__(
-        self, features: int, config: AutoencoderConfig, device: torch.device, rng: torch.Generator
+        self,
+        features: int,
+        config: ReconstructionConfig,
+        device: torch.device,
+        rng: torch.Generator,
     ) -> None:
         self.config = config
         self.network = build(lambda: Network(features, config), rng, device)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from netvigil_tabular.config import Activation, AutoencoderConfig, NetworkConfig, VaeConfig
+from netvigil_tabular.config import Activation, NetworkConfig, ReconstructionConfig, VaeConfig
 
 LOGVAR = 10.0  # |log variance| of z stays below: exp(10) is a standard deviation of 148
 
@@ -98,7 +98,7 @@ class Network(nn.Module):
         down = [features, *config.hidden]
         up = [config.bottleneck, *reversed(config.hidden)]
         self.down = _stack(down, config)
-        if isinstance(config, AutoencoderConfig) and config.code == "block":
+        if isinstance(config, ReconstructionConfig) and config.code == "block":
             (self.code,) = _stack([down[-1], config.bottleneck], config)
         else:
             self.code = Layer(down[-1], config.bottleneck)

@@ -10,7 +10,7 @@ from netvigil import hookimpl, parts
 from netvigil_tabular import presets
 from netvigil_tabular.classifiers.adapter import TabularClassifier, TrainedClassifier
 from netvigil_tabular.classifiers.table import CLASSIFIERS
-from netvigil_tabular.config import AutoencoderConfig, VaeConfig
+from netvigil_tabular.config import AutoencoderCodeConfig, AutoencoderConfig, VaeConfig
 from netvigil_tabular.features import choices, configs
 from netvigil_tabular.features.pca import PcaFeatures
 from netvigil_tabular.features.selection import Choose, LabelledSelection, Selection
@@ -49,7 +49,7 @@ def _reconstructor(config: Any) -> Any:
 
 @hookimpl
 def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
-    """Feature selection; those by labels are for classifiers."""
+    """Fewer features; transforms that learn from labels are for classifiers."""
     for name, config, choose, supervised in (
         ("forest-importance", configs.ForestImportanceConfig, choices.by_forest, True),
         ("recursive-elimination", configs.EliminationConfig, choices.by_elimination, True),
@@ -69,10 +69,22 @@ def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
         config=configs.PcaFeaturesConfig,
         make=PcaFeatures,
     )
+    yield parts.FlowTransform(
+        name="autoencoder-code",
+        summary=AutoencoderCodeConfig.summary,
+        config=AutoencoderCodeConfig,
+        make=_code,
+    )
 
 
 def _selection(name: str, choose: Choose, config: Any, *, supervised: bool) -> Selection:
     return (LabelledSelection if supervised else Selection)(name, config, choose)
+
+
+def _code(config: Any) -> Any:
+    from netvigil_tabular.features.code import AutoencoderCode
+
+    return AutoencoderCode(config)
 
 
 @hookimpl

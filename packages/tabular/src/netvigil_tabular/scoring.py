@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from netvigil_tabular.config import AutoencoderConfig, NetworkConfig, VaeConfig
+from netvigil_tabular.config import AutoencoderConfig, TermsConfig, VaeConfig
 from netvigil_tabular.fused import can_fuse, forward
 from netvigil_tabular.losses import divergence, errors
 from netvigil_tabular.network import Latent, Network
@@ -23,7 +23,7 @@ class Scoring:
             where errors are those at the mean of z
     """
 
-    def __init__(self, network: Network, config: NetworkConfig, points: Tensor | None) -> None:
+    def __init__(self, network: Network, config: TermsConfig, points: Tensor | None) -> None:
         self.network, self.config, self.points = network, config, points
         self._layers = None
         if isinstance(config, AutoencoderConfig) and can_fuse(network.layers()):
