@@ -43,6 +43,10 @@ GRAPH_ENCODERS: dict[str, dict[str, dict[str, Any]]] = {
             "loss": "mixed",
         },
     },
+    "conditional": {
+        "": {"epochs": 2, "hidden": [8]},
+        "few": {"epochs": 2, "hidden": [], "contexts": ["pair"], "most_contexts": 5},
+    },
     "vae": {
         "": {"epochs": 2, "hidden": [8], "bottleneck": 3},
         "draws": {

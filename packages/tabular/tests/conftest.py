@@ -36,6 +36,25 @@ def _flows_of(x: Any, *, names: tuple[str, ...] = ()) -> WindowGraphs:
     )
 
 
+def _hosts_of(pairs: Any, x: Any) -> WindowGraphs:
+    """Make a window of flows between numbered hosts, all of one service."""
+    x = np.ascontiguousarray(x, np.float32)
+    source, destination = np.asarray(pairs, np.int32).reshape(-1, 2).T
+    return WindowGraphs(
+        schema="flow-host",
+        feature_names=tuple(f"x_{i}" for i in range(x.shape[1])),
+        flow_id=np.arange(len(x), dtype=np.int64),
+        flow_x=x,
+        flow_ptr=np.array([0, len(x)], np.int64),
+        window_start=np.zeros(1, np.int64),
+        flow_src=source.copy(),
+        flow_dst=destination.copy(),
+        node_ptr=np.array([0, 4], np.int64),
+        node_key=np.arange(10, 14, dtype=np.uint64),
+        flow_service=np.ones(len(x), np.uint64),
+    )
+
+
 def _labels_of(windows: WindowGraphs, code: Any) -> LabelTable:
     """Label flows by the number of their class in `CLASSES`; -1 has no label."""
     code = np.asarray(code)
@@ -59,6 +78,12 @@ def _lesson(rows: int = 300, *, seed: int = 0, apart: float = 3.0) -> tuple[Any,
 def flows_of() -> Callable[..., WindowGraphs]:
     """Return what makes windows of rows."""
     return _flows_of
+
+
+@pytest.fixture(scope="session")
+def hosts() -> Callable[..., WindowGraphs]:
+    """Return what makes windows of flows between hosts 0 to 3."""
+    return _hosts_of
 
 
 @pytest.fixture(scope="session")

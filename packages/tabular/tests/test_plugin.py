@@ -35,7 +35,7 @@ def test_listing_parts_loads_no_torch_and_no_scikit_learn():
     code = (
         "import sys; from netvigil_tabular import plugin; "
         "list(plugin.netvigil_classifiers()); list(plugin.netvigil_flow_transforms()); "
-        "list(plugin.netvigil_encoders()); "
+        "list(plugin.netvigil_encoders()); list(plugin.netvigil_benchmarks()); "
         "print(sorted({'torch', 'sklearn', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -44,7 +44,8 @@ def test_listing_parts_loads_no_torch_and_no_scikit_learn():
 
 def test_netvigil_encoders():
     found = {part.name: part for part in plugin.netvigil_encoders()}
-    assert list(found) == ["autoencoder", "vae"]
+    assert list(found) == ["autoencoder", "vae", "conditional"]
+    assert found.pop("conditional").accepts == ("flow-host",)
     for part in found.values():
         assert part.emits == {"terms", "embedding"}
         assert part.accepts == ("flows-only", "flow-host")
@@ -52,7 +53,7 @@ def test_netvigil_encoders():
 
 @pytest.mark.parametrize("part", list(plugin.netvigil_encoders()), ids=lambda part: part.name)
 def test_presets_are_settings_of_their_encoder(part):
-    assert part.presets
+    assert part.presets or part.name == "conditional"
     for preset in part.presets.values():
         assert set(preset) == {"encoder"}
         part.config.model_validate(preset["encoder"])
@@ -60,3 +61,12 @@ def test_presets_are_settings_of_their_encoder(part):
         for key, values in space.items():
             for value in values:
                 part.config.model_validate({key.removeprefix("encoder."): value})
+
+
+@pytest.mark.parametrize("part", list(plugin.netvigil_benchmarks()), ids=lambda part: part.name)
+def test_netvigil_benchmarks(part):
+    benchmark = part.make(part.config())
+    prepared = benchmark.setup(300, seed=0)
+    flows = benchmark.run(prepared)
+    assert 150 < flows <= 451
+    assert benchmark.run(prepared) == flows

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from netvigil.endpoints import Subject
 from netvigil.torch.settings import TrainingConfig
 
 Activation = Literal["relu", "leaky-relu", "elu", "selu", "tanh", "gelu", "sigmoid"]
@@ -129,6 +130,30 @@ class VaeConfig(TermsConfig):
         """
         done = min(epoch / self.warmup_epochs, 1.0) if self.warmup_epochs else 1.0
         return self.beta * done
+
+
+class ConditionalConfig(RowTrainingConfig):
+    """Settings of `conditional`."""
+
+    part: ClassVar[str] = "conditional"
+
+    contexts: Annotated[tuple[Subject, ...], Field(min_length=1)] = Field(
+        ("pair", "source-service", "destination-service"),
+        description="what a flow's features are predicted from: what the train range had there",
+    )
+    prior_flows: float = Field(
+        5.0,  # a pair seen five times is half itself, half everybody
+        gt=0,
+        description="how many flows' worth of the overall mean each context starts with",
+    )
+    most_contexts: int = Field(
+        20_000,  # 4 MB of 52 features for each kind of context
+        ge=1,
+        description="contexts of one kind that are kept, the most frequent; others count as unseen",
+    )
+    hidden: tuple[Width, ...] = Field((64,), description="widths of the hidden layers")
+    activation: Activation = Field("relu", description="of every hidden layer")
+    loss: Literal["mse", "mae", "huber"] = Field("mse", description="of a predicted feature")
 
 
 class AutoencoderCodeConfig(ReconstructionConfig):

@@ -10,7 +10,12 @@ from netvigil import hookimpl, parts
 from netvigil_tabular import presets
 from netvigil_tabular.classifiers.adapter import TabularClassifier, TrainedClassifier
 from netvigil_tabular.classifiers.table import CLASSIFIERS
-from netvigil_tabular.config import AutoencoderCodeConfig, AutoencoderConfig, VaeConfig
+from netvigil_tabular.config import (
+    AutoencoderCodeConfig,
+    AutoencoderConfig,
+    ConditionalConfig,
+    VaeConfig,
+)
 from netvigil_tabular.features import choices, configs
 from netvigil_tabular.features.pca import PcaFeatures
 from netvigil_tabular.features.selection import Choose, LabelledSelection, Selection
@@ -18,7 +23,7 @@ from netvigil_tabular.features.selection import Choose, LabelledSelection, Selec
 
 @hookimpl
 def netvigil_encoders() -> Iterator[parts.Encoder]:
-    """Autoencoders on flow features."""
+    """Autoencoders on flow features, and features predicted from context."""
     yield parts.Encoder(
         name=AutoencoderConfig.part,
         summary="Autoencoder of flow features; emits error terms, and its code as embedding.",
@@ -39,12 +44,26 @@ def netvigil_encoders() -> Iterator[parts.Encoder]:
         presets=presets.VAE_PRESETS,
         spaces=presets.VAE_SPACES,
     )
+    yield parts.Encoder(
+        name=ConditionalConfig.part,
+        summary="Features predicted from a flow's hosts and service; emits how far they are off.",
+        config=ConditionalConfig,
+        make=_conditional,
+        accepts=("flow-host",),
+        emits=frozenset({"terms"}),
+    )
 
 
 def _reconstructor(config: Any) -> Any:
     from netvigil_tabular.encoder import Reconstructor
 
     return Reconstructor(config)
+
+
+def _conditional(config: Any) -> Any:
+    from netvigil_tabular.conditional.encoder import Conditional
+
+    return Conditional(config)
 
 
 @hookimpl
@@ -100,3 +119,27 @@ def netvigil_classifiers() -> Iterator[parts.Classifier]:
             trusted_types=kind.trusted_types,
             presets=kind.presets,
         )
+
+
+@hookimpl
+def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
+    """One epoch of training and one pass of encoding."""
+    yield parts.Benchmark(
+        name="train-autoencoder",
+        summary="Train autoencoder for an epoch.",
+        room="train",
+        make=partial(_benchmark, "TrainBenchmark"),
+    )
+    yield parts.Benchmark(
+        name="encode-autoencoder",
+        summary="Encode flows with autoencoder.",
+        room="encode",
+        make=partial(_benchmark, "EncodeBenchmark"),
+    )
+
+
+def _benchmark(kind: str, config: object) -> Any:
+    from netvigil_tabular import benchmarks
+
+    del config
+    return getattr(benchmarks, kind)()

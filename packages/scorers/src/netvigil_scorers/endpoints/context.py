@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from netvigil.contracts import EncodedFlows, WindowGraphs, WindowStream, require_reiterable
+from netvigil.endpoints import Keys, Subject, subject_keys
 from netvigil.errors import BundleError, ContractError, NotFittedError
 from netvigil.key_counts import KeyCounts
 from netvigil.parts import PartConfig
 from netvigil.protocols import State
-from netvigil_scorers.endpoints.subjects import Keys, Subject, subject_keys
 
 NAME = "context"
 ROWS = 8192  # flows compared at a time: their z values fit into a core's cache

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from netvigil.contracts import EncodedFlows, WindowGraphs, WindowStream
+from netvigil.endpoints import Subject, subject_keys
 from netvigil.errors import BundleError, ContractError, NotFittedError
 from netvigil.key_counts import KeyCounts
 from netvigil.parts import PartConfig
 from netvigil.protocols import State
-from netvigil_scorers.endpoints.subjects import Subject, subject_keys
 
 NAME = "rarity"
 
