@@ -29,6 +29,33 @@ GRAPH_ENCODERS: dict[str, dict[str, dict[str, Any]]] = {
         "own-edge": {"epochs": 3, "hidden": 16, "embedding": 24, "own_edge": True},
         "plain": {"epochs": 3, "hidden": 16, "embedding": 24, "form": "plain", "layers": 2},
     },
+    "autoencoder": {
+        "": {"epochs": 2, "hidden": [8], "bottleneck": 3},
+        "knn": {"epochs": 2, "hidden": [8], "bottleneck": 3, "terms": ["knn", "mahalanobis"]},
+        "block": {
+            "epochs": 2,
+            "hidden": [8],
+            "bottleneck": 3,
+            "activation": "gelu",
+            "norm": "batch",
+            "dropout": 0.2,
+            "code": "block",
+            "loss": "mixed",
+        },
+    },
+    "vae": {
+        "": {"epochs": 2, "hidden": [8], "bottleneck": 3},
+        "draws": {
+            "epochs": 2,
+            "hidden": [8],
+            "bottleneck": 3,
+            "beta": 4.0,
+            "warmup_epochs": 2,
+            "free_bits": 0.1,
+            "draws": 3,
+            "terms": ["elbo", "error", "error-kl", "kl", "knn", "mahalanobis", "standardised"],
+        },
+    },
 }
 """What trains for long is held to its contract after a few epochs, in each form it has."""
 
@@ -44,6 +71,11 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
     "naive-bayes": {"calibration": "isotonic", "calibration_by": "folds"},
 }
 """Smaller than the defaults, and some of them calibrated."""
+
+TRANSFORMS: dict[str, dict[str, Any]] = {
+    "autoencoder-code": {"epochs": 2, "hidden": [8], "bottleneck": 3, "device": "cpu"},
+}
+"""What trains for long, after a few epochs."""
 
 KINDS = sorted({check.kind for check in ALL_CHECKS}, key=lambda kind: kind.__name__)
 
@@ -106,6 +138,8 @@ def given(part: parts.Part[Any], folder: Path) -> Given:
         return Given(config={"value": 1.5})
     if isinstance(part, parts.Classifier):
         return Given(config=CLASSIFIERS.get(part.name))
+    if isinstance(part, parts.FlowTransform):
+        return Given(config=TRANSFORMS.get(part.name))
     return Given()
 
 

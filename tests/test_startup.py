@@ -42,7 +42,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert len(modules) <= HELP_MODULES
 
 
-@pytest.mark.parametrize("command", ["run", "tune", "compare", "data inspect"])
+@pytest.mark.parametrize("command", ["run", "tune", "compare", "explain", "data inspect"])
 def test_help_on_a_command_imports_nothing_heavy(command: str) -> None:
     _, modules = _said_and_imported(*command.split(), "--help")
     assert modules & (HEAVY | {"matplotlib"}) == set()

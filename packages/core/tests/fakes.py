@@ -244,6 +244,7 @@ class CenterConfig(parts.PartConfig):
     """Settings of `center`."""
 
     scale: bool = True
+    device: str = "cpu"
 
 
 class Center:

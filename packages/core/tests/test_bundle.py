@@ -105,6 +105,12 @@ class TestRoundTrip:
         for key, value in pipeline.counts.get_state().arrays.items():
             assert np.array_equal(other.counts.get_state().arrays[key], value)
 
+    def test_networks_compute_on_what_this_machine_has(self, bundle):
+        changes = {"rooms__transform-0__config__device": "cuda:7"}
+        seal(bundle, **changes)
+        pipeline, _ = load_bundle(bundle, fakes.plugins())
+        assert pipeline.assembly.transforms[0].config.device == "auto"
+
     def test_the_manifest_says_how_it_came_about(self, bundle):
         manifest = json.loads((bundle / "manifest.json").read_text())
         assert manifest["format"] == FORMAT

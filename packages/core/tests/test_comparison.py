@@ -278,6 +278,18 @@ class TestLines:
             "ag (natural)": [1, 1],
         }
 
+    def test_a_shared_row_stands_in_one_line_where_another_run_differs(self):
+        def at(leak, **changes):
+            judged = receipt(RULE, method("m", 0.8 + 0.01 * len(leak)), **changes)
+            return Run(leak, judged, at={"leak": leak}, base={"leak": "none"})
+
+        leaky = {"labels": LabelUse(train_filter=False, transforms=True)}
+        lines = compare([at("none"), at("ttl"), at("time"), at("aware", **leaky)]).lines()
+        assert [line.name for line in lines] == [
+            *("pair-rarity (base)", "pair-rarity (leak aware)"),
+            *("m (base)", "m (leak aware)", "m (leak time)", "m (leak ttl)"),
+        ]
+
     def test_in_a_suite_test_parts_are_named_by_the_axis_that_tells_them(self):
         made = {"strict": receipt(RULE), "late": receipt(RULE, test=500)}
         found = compare([Run(name, r, {"split": name}) for name, r in made.items()])

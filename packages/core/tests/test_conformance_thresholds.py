@@ -121,7 +121,47 @@ class RoundsItsState(Share):
         return self
 
 
+class Moves(Share):
+    """A cut that rises by a hundredth of the highest score of each hour that has ended."""
+
+    def follow(self):
+        return Follower(self.cut_)
+
+
+class Follower:
+    def __init__(self, cut):
+        self.cut, self.hour, self.highest = cut, None, 0.0
+
+    def cuts(self, start_us, score):
+        return np.array([self.one(*pair) for pair in zip(start_us, score, strict=True)])
+
+    def one(self, when, score):
+        if self.hour is not None and when // 3_600_000_000 > self.hour:
+            self.cut, self.highest = self.cut + 0.01 * self.highest, 0.0
+        self.hour, self.highest = when // 3_600_000_000, max(self.highest, score)
+        return self.cut
+
+
+class LooksAhead(Share):
+    def follow(self):
+        return self
+
+    def cuts(self, start_us, score):
+        del start_us
+        return self.cut_ + 0.01 * (score.max() - score[0]) * np.arange(len(score))
+
+
+class ForgetsBetweenBatches(Moves):
+    def follow(self):
+        return self
+
+    def cuts(self, start_us, score):
+        return Follower(self.cut_).cuts(start_us, score)
+
+
 BROKEN = [
+    (LooksAhead, "a-moving-cut-looks-back-only"),
+    (ForgetsBetweenBatches, "batches-do-not-move-a-cut"),
     (IgnoresTies, "never-flags-more-than-promised"),
     (InfiniteCut, "cut-is-one-finite-number"),
     (ArrayCut, "cut-is-one-finite-number"),
@@ -149,6 +189,10 @@ def check_of(part, name, **given):
 @pytest.mark.parametrize("keep", [0.001, 0.05, 0.5])
 def test_sound_threshold_passes(keep):
     check_threshold(part_of(Share), config={"keep": keep})
+
+
+def test_sound_moving_threshold_passes():
+    check_threshold(part_of(Moves))
 
 
 @pytest.mark.parametrize(("made", "name"), BROKEN, ids=lambda v: getattr(v, "__name__", str(v)))

@@ -146,7 +146,8 @@ class TestTimeline:
         )
         score = np.array([1.0, 4.0, 2.0, 3.0, 9.0, 0.0])
         known = truth("benign", "benign", "scan", "unknown", "scan", "benign")
-        frame = timeline({"test": (bins, score, known)}, cut=2.5).to_pandas()
+        frame = timeline({"test": (bins, score, known, 2.5)}).to_pandas()
+        assert frame["cut"].tolist() == [2.5, 2.5]
         assert frame["flows"].tolist() == [4, 2]
         assert frame["known"].tolist() == [3, 2]
         assert frame["attacks"].tolist() == [1, 1]
@@ -159,8 +160,13 @@ class TestTimeline:
 
     def test_only_the_test_part_has_numbered_bins(self):
         bins = cut(np.array([0, 9]), None, clock=True)
-        part = (bins, np.array([1.0, 2.0]), truth("benign", "benign"))
-        frame = timeline({"calibrate": part, "test": part}, cut=1.5).to_pandas()
+        score, known = np.array([1.0, 2.0]), truth("benign", "benign")
+        moving = np.array([0.5, 2.5])
+        frame = timeline(
+            {"calibrate": (bins, score, known, 1.5), "test": (bins, score, known, moving)}
+        ).to_pandas()
+        assert frame["cut"].tolist() == [1.5, 1.5, 0.5, 2.5]
+        assert frame["alerts"].tolist() == [0, 1, 1, 0]
         assert frame.groupby("part")["bin"].agg(list).to_dict() == {
             "calibrate": [-1, -1],
             "test": [0, 9],

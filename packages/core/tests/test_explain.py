@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from netvigil import runner
+from netvigil import hookimpl, parts, runner
 from netvigil.bundle import load_bundle
+from netvigil.contracts import EncodedFlows
 from netvigil.errors import (
     BundleError,
     ConfigError,
@@ -26,6 +27,7 @@ from netvigil.explaining.results import Explanations
 from netvigil.outputs import read_scores
 from netvigil.phases import Phases
 from netvigil.profile import FeatureProfile
+from netvigil.protocols import State
 
 from . import fakes, finished
 
@@ -62,7 +64,8 @@ class TestARun:
         assert found.cut == cut
         assert all(flow.alert for flow in found.flows)
         assert found.bundle == (done / "bundle" / "manifest.sha256").read_text().strip()
-        assert (found.source, found.seed) == ("a.csv", 0)
+        assert found.sources[0].name == "a.csv"
+        assert found.seed == 0
 
     def test_each_flow_says_when_who_and_how_much(self, done, found):
         alerts = [json.loads(line) for line in (done / "alerts.jsonl").read_text().splitlines()]
@@ -199,10 +202,93 @@ class TestFeatureErrors:
         assert ours[-len(theirs) :] == theirs
 
 
+class Steep:
+    """A classifier that is the surer of an attack the larger `x_a` is; learns its scale."""
+
+    def __init__(self, config):
+        self.scale_ = None
+
+    def fit(self, windows, labels, *, seed):
+        self.scale_ = float(max(graphs.flow_x.std() for graphs in windows))
+        return self
+
+    def classify(self, windows):
+        x = windows.flow_x[:, windows.feature_names.index("x_a")]
+        attack = (1 / (1 + np.exp(-2 * (x / self.scale_ - 1)))).astype(np.float32)
+        starts = np.repeat(windows.window_start, np.diff(windows.flow_ptr))
+        terms = {"benign": 1 - attack, "attack": attack}
+        return EncodedFlows(windows.flow_id, starts, terms=terms)
+
+    def get_state(self):
+        return State(values={"scale": self.scale_})
+
+    def set_state(self, state):
+        self.scale_ = state.values["scale"]
+        return self
+
+
+class Supervised:
+    """A plugin with the classifier above."""
+
+    @hookimpl
+    def netvigil_classifiers(self):
+        yield parts.Classifier(name="steep", summary="Steep.", make=Steep, seeded=False)
+
+
+def test_a_classifier_is_explained_and_its_verdict_stays_a_reason(tmp_path):
+    source = fakes.write_csv(tmp_path / "a.csv", fakes.traffic(400))
+    plugins = fakes.plugins(Supervised())
+    experiment = fakes.experiment(
+        source,
+        classifier={"name": "steep"},
+        encoder=None,
+        scorer=None,
+        evaluate={"baselines": [], "resamples": 5},
+    )
+    run = tmp_path / "run"
+    runner.run(experiment, plugins, base=tmp_path, out=run, phases=Phases())
+    found = explain(run, plugins, Request(top=2, explainers=("permutation",)))
+    assert found.method == "steep"
+    alerts = [json.loads(line) for line in (run / "alerts.jsonl").read_text().splitlines()]
+    beside = {alert["flow_id"]: alert["reasons"] for alert in alerts}
+    for flow in found.flows:
+        assert list(flow.reasons) == beside[flow.flow_id]
+        assert flow.reasons[0].startswith("classified as attack")
+        assert flow.told[0].features[0].name == "x_a"
+
+
+class TestATestSource:
+    @pytest.fixture
+    def run(self, tmp_path):
+        fakes.write_csv(tmp_path / "b.csv", fakes.traffic(300, seed=7))
+        return finished.run(
+            tmp_path,
+            fakes.traffic(),
+            flows={"source": str(tmp_path / "a.csv"), "test_source": str(tmp_path / "b.csv")},
+            split={"protocol": "time", "calibrate": 0.3},
+        )
+
+    def test_both_sources_are_found_and_the_tested_flows_explained(self, run):
+        found = explain(run, fakes.plugins(), Request(top=3))
+        assert [use.name for use in found.sources] == ["a.csv", "b.csv"]
+        scores, _ = read_scores(run / "scores.parquet")
+        assert {flow.flow_id for flow in found.flows} <= set(scores.flow_id.tolist())
+        assert min(scores.flow_id) >= 600  # the tested source's ids count on
+
+    def test_sources_that_moved_are_told_apart_by_their_digests(self, run, tmp_path):
+        before = explain(run, fakes.plugins(), Request(top=3)).flows
+        shutil.move(tmp_path / "a.csv", tmp_path / "one.csv")
+        shutil.move(tmp_path / "b.csv", tmp_path / "two.csv")
+        given = [tmp_path / "two.csv", tmp_path / "one.csv"]
+        assert explain(run, fakes.plugins(), Request(top=3), sources=given).flows == before
+        with pytest.raises(SourceError, match=r"'a\.csv' is not to be found"):
+            explain(run, fakes.plugins(), Request(), sources=given[:1])
+
+
 class TestABundle:
     def test_it_scores_the_source_first(self, done, found):
         source = done.parent / "a.csv"
-        made = explain(done / "bundle", fakes.plugins(), Request(top=300), source=source)
+        made = explain(done / "bundle", fakes.plugins(), Request(top=300), sources=[source])
         by_id = {flow.flow_id: flow for flow in made.flows}
         for flow in found.flows:
             theirs = by_id[flow.flow_id]
@@ -210,8 +296,10 @@ class TestABundle:
             assert theirs.told[0] == flow.told[0]
 
     def test_it_needs_a_source(self, done):
-        with pytest.raises(ConfigError, match="on a source"):
-            explain(done / "bundle", fakes.plugins(), Request())
+        two = [done.parent / "a.csv"] * 2
+        for given in ([], two):
+            with pytest.raises(ConfigError, match="on one source"):
+                explain(done / "bundle", fakes.plugins(), Request(), sources=given)
 
 
 class TestBadInput:
@@ -238,22 +326,21 @@ class TestBadInput:
             explain(run, fakes.plugins(), Request())
         assert "--source" in refused.value.do
         other = shutil.copy(done.parent / "a.csv", tmp_path / "b.csv")
-        made = explain(run, fakes.plugins(), Request(top=6), source=other)
+        made = explain(run, fakes.plugins(), Request(top=6), sources=[other])
         assert made.flows == found.flows
 
     def test_a_source_that_changed(self, done, tmp_path):
         run = moved(done, tmp_path)
         source = tmp_path / "a.csv"
         source.write_text((done.parent / "a.csv").read_text().replace("benign", "benigm", 1))
-        for given in (source, None):
-            with pytest.raises(SourceError):
-                explain(run, fakes.plugins(), Request(), source=given)
+        with pytest.raises(SourceError, match="not to be found, or was changed"):
+            explain(run, fakes.plugins(), Request())
         with pytest.raises(SourceError, match="not the source of the run, or it was changed"):
-            explain(run, fakes.plugins(), Request(), source=source)
+            explain(run, fakes.plugins(), Request(), sources=[source])
 
     def test_a_source_that_is_not_there(self, done, tmp_path):
         with pytest.raises(SourceError, match="no such source"):
-            explain(done, fakes.plugins(), Request(), source=tmp_path / "absent.csv")
+            explain(done, fakes.plugins(), Request(), sources=[tmp_path / "absent.csv"])
 
     @pytest.mark.parametrize("flow", [0, 10_000])
     def test_a_flow_without_a_score(self, done, flow):
@@ -267,7 +354,7 @@ class TestBadInput:
         metadata = table.schema.metadata | {b"netvigil.bundle": b"other"}
         pq.write_table(table.replace_schema_metadata(metadata), run / "scores.parquet")
         with pytest.raises(RunError, match="another bundle"):
-            explain(run, fakes.plugins(), Request(), source=done.parent / "a.csv")
+            explain(run, fakes.plugins(), Request(), sources=[done.parent / "a.csv"])
 
     def test_scores_that_come_out_differently(self, done, tmp_path):
         run = moved(done, tmp_path)
@@ -276,7 +363,7 @@ class TestBadInput:
         table = table.set_column(2, table.schema.field("score"), higher)
         pq.write_table(table, run / "scores.parquet")
         with pytest.raises(RunError, match="score differently now"):
-            explain(run, fakes.plugins(), Request(), source=done.parent / "a.csv")
+            explain(run, fakes.plugins(), Request(), sources=[done.parent / "a.csv"])
 
     def test_a_bundle_of_an_older_version_keeps_no_train_flows(self, done, monkeypatch):
         real = FeatureProfile.from_state
@@ -299,7 +386,7 @@ class TestBadInput:
         table = pq.read_table(run / "scores.parquet")
         metadata = table.schema.metadata | {b"netvigil.cut": b"1e9"}
         pq.write_table(table.replace_schema_metadata(metadata), run / "scores.parquet")
-        made = explain(run, fakes.plugins(), Request(), source=done.parent / "a.csv")
+        made = explain(run, fakes.plugins(), Request(), sources=[done.parent / "a.csv"])
         assert made.flows == ()
         assert made.explainers == ()
 
@@ -348,7 +435,7 @@ class TestChoosing:
     def test_an_absent_library_is_said_before_anything_is_read(self, done, monkeypatch):
         monkeypatch.setattr("netvigil.explaining.shapley.find_spec", lambda _: None)
         monkeypatch.setattr(
-            "netvigil.explaining.explain.open_source", lambda *_: pytest.fail("it was read")
+            "netvigil.explaining.explain.open_sources", lambda *_: pytest.fail("it was read")
         )
         with pytest.raises(IncompatiblePartsError, match="not installed"):
             explain(done, fakes.plugins(), Request(explainers=("shap",)))

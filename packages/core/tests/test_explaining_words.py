@@ -129,6 +129,14 @@ class TestLines:
             "without as many random ones it rises by 0.5"
         )
 
+    def test_an_explanation_no_better_than_chance_says_so(self):
+        check = Check(named=0.5, random=0.5, things=1, draws=20, pool="its neighbours")
+        told = Told(explainer="occlusion", about="neighbours", unit="score", check=check)
+        assert lines.heading(told).endswith(
+            "1 flow the score falls by 0.5, without as many random "
+            "ones it falls by 0.5; so this says little"
+        )
+
     def test_a_unit_and_no_check(self):
         told = Told(explainer="occlusion", about="neighbours", unit="reconstruction error")
         assert lines.heading(told) == (
@@ -147,6 +155,18 @@ class TestLines:
         low = FeaturePart(kind="feature", name="a", amount=-1, words="a")
         told = Told(explainer="p", about="features", unit="score", features=(low,))
         assert list(lines.parts(told)) == [("", "nothing raises the score")]
+
+    def test_the_company_of_a_flow_is_told_even_where_it_raises_nothing(self):
+        groups = tuple(
+            FlowsPart(kind="pair", words=str(n), flows=n, flow_ids=(), amount=-1.0)
+            for n in (3, 9, 5)
+        )
+        told = Told(explainer="o", about="neighbours", unit="score", neighbours=groups)
+        assert list(lines.parts(told)) == [
+            ("", "nothing raises the score; the largest groups are:"),
+            ("-1", "9"),
+            ("-1", "5"),
+        ]
 
 
 class TestContracts:

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from netvigil import hookimpl, parts, runner
 from netvigil.contracts import EncodedFlows, ScoreTable
@@ -23,6 +24,7 @@ class Counted:
     """Emits how many flows it was fitted on; remembers who watches it."""
 
     passes = 3
+    fits: tuple = ()
 
     def __init__(self, config):
         del config
@@ -34,7 +36,11 @@ class Counted:
     def fit(self, stream, *, seed):
         del seed
         self.flows_ = sum(len(graphs.flow_id) for graphs in stream)
+        type(self).fits = (*type(self).fits, self.flows_)[-2:]
         return self
+
+    def refit(self, stream, *, seed):
+        return self.fit(stream, seed=seed)
 
     def encode(self, graphs):
         starts = np.repeat(graphs.window_start, np.diff(graphs.flow_ptr))
@@ -192,6 +198,13 @@ class TestRun:
         assert max(fitted) < min(held)  # ids count the rows, which come in time order
         train = receipt.split.parts["train"]
         assert train.flows == len(fitted) + len(held)
+
+    def test_what_is_cheap_to_fit_learns_the_held_out_flows_too(self, source, tmp_path):
+        run(source, tmp_path / "run")
+        fitted, held, _ = Calibrated.seen
+        arrays = load_file(tmp_path / "run" / "bundle" / "encoder.safetensors")
+        assert arrays["1.flows"].tolist() == [len(fitted) + len(held)]
+        assert Counted.fits == (len(fitted), len(fitted) + len(held))
 
     def test_baselines_learn_from_the_whole_train_part(self, source, tmp_path):
         with_held_out = run(source, tmp_path / "a")

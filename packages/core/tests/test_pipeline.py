@@ -142,6 +142,11 @@ class TestDevice:
         found = assembled(run={"device": "cuda:1"}, encoder={"name": "sigma", "device": "cpu"})
         assert found.encoder.config.device == "cpu"
 
+    def test_it_reaches_a_transform_that_has_the_setting(self):
+        own = {"name": "center", "device": "cpu"}
+        found = assembled(run={"device": "cuda:1"}, features={"transforms": ["center", own]})
+        assert [c.config.device for c in found.transforms] == ["cuda:1", "cpu"]
+
     def test_an_encoder_without_it_is_left_alone(self):
         found = assembled(encoder={"name": "raw"}, run={"device": "cuda:1"})
         assert found.encoder.config == parts.NoConfig()

@@ -57,7 +57,7 @@ def test_netvigil_encoders():
 
 
 def test_netvigil_thresholds():
-    names = "quantile target-fpr alerts-per-day evt mad fixed best-f1"
+    names = "quantile target-fpr alerts-per-day evt adaptive mad fixed best-f1 best-f-beta"
     assert [part.name for part in plugin.netvigil_thresholds()] == names.split()
 
 

@@ -24,8 +24,8 @@ class AnomalEConfig(TrainingConfig):
     patience: int | None = Field(
         50, ge=1, description="stop after so many epochs without a better loss; none: never"
     )
-    optimizer: Literal["adamw", "adam"] = Field("adam", description="which optimizer")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled for adamw, L2 for adam")
+    optimizer: Literal["adamw", "adam", "sgd"] = Field("adam", description="which optimizer")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled for adamw, L2 for others")
     validation: float = Field(
         0.0,
         ge=0,

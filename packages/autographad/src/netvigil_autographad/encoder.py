@@ -16,12 +16,12 @@ from netvigil.torch.device import device_name, resolve_device
 from netvigil.torch.fitted import not_a_state_of, require_features, require_hosts
 from netvigil.torch.generators import build, generator
 from netvigil.torch.graphs import GraphBatch
+from netvigil.torch.parallel import side_by_side
 from netvigil.torch.training import Trained, fit_network
 from netvigil_autographad.batch import clean_view
 from netvigil_autographad.config import AutoGraphADConfig
 from netvigil_autographad.learner import POINTS, Learner
 from netvigil_autographad.network import Network
-from netvigil_autographad.parallel import side_by_side
 from netvigil_autographad.terms import Usual, terms, train_logits
 
 NAME = "autographad"

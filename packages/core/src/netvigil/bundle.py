@@ -223,10 +223,11 @@ def _choose(
         provider = f"{room['distribution']} {room['version']}"
         where = f"It was made with {provider}. {error}"
         raise BundleError(what, where=where, do=f"Install {provider}.") from error
+    chosen = _anywhere(chosen)
     if kind not in (parts.Encoder, parts.Classifier):
         return chosen
     beside = [_choose(other, kind, name, plugins, folder) for other in room.get("beside", ())]
-    return Joined.of(_anywhere(chosen), tuple(beside)) if beside else _anywhere(chosen)
+    return Joined.of(chosen, tuple(beside)) if beside else chosen
 
 
 def _anywhere(method: Chosen) -> Chosen:

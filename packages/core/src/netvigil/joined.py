@@ -14,7 +14,7 @@ from typing import Any, Self
 from netvigil import parts
 from netvigil.contracts import EncodedFlows, WindowGraphs, WindowStream
 from netvigil.errors import BundleError, ConfigError, IncompatiblePartsError
-from netvigil.protocols import Encoder, State, Watch, Watched
+from netvigil.protocols import Encoder, Refits, State, Watch, Watched
 
 PASSES = ("none", "one", "many")
 
@@ -98,6 +98,12 @@ class JoinedEncoder:
         self.beside = {n: e.fit(windows, seed=seed) for n, e in self.beside.items()}
         return self
 
+    def refit(self, windows: WindowStream, *, seed: int) -> Self:
+        """Refit those that are cheap to fit; the others stay as they are."""
+        self.main = _refitted(self.main, windows, seed)
+        self.beside = {n: _refitted(e, windows, seed) for n, e in self.beside.items()}
+        return self
+
     def encode(self, windows: WindowGraphs) -> EncodedFlows:
         """Encode by each and join."""
         encoded = self.main.encode(windows)
@@ -128,6 +134,10 @@ class JoinedEncoder:
             arrays, estimators = (_of(i, held) for held in (state.arrays, state.estimators))
             encoder.set_state(State(arrays, values[i], estimators))
         return self
+
+
+def _refitted(encoder: Encoder, windows: WindowStream, seed: int) -> Encoder:
+    return encoder.refit(windows, seed=seed) if isinstance(encoder, Refits) else encoder
 
 
 def _of(number: int, held: Mapping[str, Any]) -> dict[str, Any]:

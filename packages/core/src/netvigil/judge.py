@@ -156,7 +156,7 @@ def _scores(prepared: Prepared, results: list[SeedResults]) -> Iterator[MethodSc
             yield MethodScores(
                 method=run.method,
                 score=run.test,
-                cut=run.cut,
+                cut=None if run.cut is None else run.test_cuts,
                 seed=result.seed if run.seeded else None,
                 kind="baseline" if run.kind == "baseline" else "method",
                 threshold=_threshold_use(prepared, run),
@@ -198,7 +198,7 @@ def _realised(
     start = prepared.split.start_us
     inside = prepared.split.role == TEST
     seconds = None if start is None else float(np.ptp(start[inside])) / 1e6
-    flagged = [int((run.test > run.cut).sum()) for run in runs if run.cut is not None]
+    flagged = [int((run.test > run.test_cuts).sum()) for run in runs]
     return realised(promise, flagged, flows=len(runs[0].test), seconds=seconds)
 
 

@@ -6,7 +6,6 @@ fitted in `netvigil.supervise`.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from netvigil import parts, protocols
 from netvigil.contracts import EncodedFlows, WindowGraphs
+from netvigil.cuts import follow
 from netvigil.phases import Advance, Phases
 from netvigil.pipeline import Chosen, Pipeline, encode_checked
 from netvigil.prepare import HELD_OUT, Prepared, sample_rows
@@ -58,7 +58,10 @@ def learn(
     with phases.phase("encode train", windows.flows) as advance:
         train = encode_rows(lambda w: encode_checked(encoder, chosen.name, w), windows, rows)
         advance(windows.flows)
-    return Learnt(encoder, train, took, _encode_held_out(prepared, encoder, seed))
+    held_out = _encode_held_out(prepared, encoder, seed)
+    if held_out is not None and isinstance(encoder, protocols.Refits):
+        encoder = encoder.refit(prepared.whole_train, seed=seed)
+    return Learnt(encoder, train, took, held_out)
 
 
 def _encode_held_out(
@@ -189,6 +192,7 @@ def _run(
         seeded=task.seeded,
         fit_s=task.before_s + fit_s,
         score_s=took,
+        cuts=moving_cuts(prepared, threshold, test),
         clusters=_clusters(scorer, task.encode, prepared.windows["test"]),
     )
     return scorer, threshold, run
@@ -208,19 +212,20 @@ def run_rules(prepared: Prepared, phases: Phases) -> SeedResults:
         took = time.perf_counter() - begin
     results = []
     for rule, pieces in scores.items():
-        calibrate = _whole(pieces.get("calibrate", []))
+        calibrate, test = _whole(pieces.get("calibrate", [])), _whole(pieces["test"])
         threshold = fit_threshold(prepared, calibrate, 0, kind="baseline")
         results.append(
             MethodRun(
                 method=rule,
                 kind="baseline",
                 calibrate=calibrate,
-                test=_whole(pieces["test"]),
+                test=test,
                 cut=None if threshold is None else threshold.cut_,
                 provenance=NO_CUT if threshold is None else threshold.provenance(),
                 seeded=False,
                 fit_s=None,
                 score_s=took / len(scores),
+                cuts=moving_cuts(prepared, threshold, test),
             )
         )
     return SeedResults(None, tuple(results))
@@ -277,8 +282,8 @@ def _baselines(prepared: Prepared, seed: int) -> Iterator[_Task]:
         return
     # Baselines need no calibration, so nothing is held out from them.
     whole = prepared.whole_train
-    rows = sample_rows(sum(w.flows for w in whole), prepared.experiment.features.fit_flows, seed)
-    train = encode_rows(_plain, itertools.chain(*whole), rows)
+    rows = sample_rows(whole.flows, prepared.experiment.features.fit_flows, seed)
+    train = encode_rows(_plain, whole, rows)
     for chosen in wanted:
         seeded = rows is not None or _random_scorer(chosen)
         yield _Task(f"raw + {chosen.row}", "baseline", chosen, train, _plain, seeded)
@@ -372,6 +377,18 @@ def fit_threshold(
 
 
 NO_CUT = "No cut: it was given by hand for the scores of the method."
+
+
+def moving_cuts(
+    prepared: Prepared, threshold: protocols.Threshold | None, score: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Return the cut of each test flow where it moves, from these scores of the test part."""
+    if threshold is None:
+        return None
+    start = prepared.split.start_us
+    when = None if start is None else start[prepared.split.role == TEST]
+    cuts = follow(threshold)(when, score)
+    return cuts if isinstance(cuts, np.ndarray) else None
 
 
 def _to_score(prepared: Prepared) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from netvigil.classes import Verdicts, verdicts
 from netvigil.contracts import AlertTable, FlowTable, ScoreTable, WindowGraphs
+from netvigil.cuts import Cuts, cut_range, follow
 from netvigil.errors import ContractError, SourceError
 from netvigil.phases import Advance
 from netvigil.pipeline import Pipeline, encode_checked
@@ -32,25 +33,47 @@ SCORES = pa.schema(
 )
 
 
+MOVING = SCORES.append(pa.field("cut", pa.float64()))
+"""The same where the cut moves: each flow has its own."""
+
+
 class ScoreFile:
     """Writes scores batch by batch to one Parquet file, whose metadata has cut and bundle.
 
-    With `classes`, each batch of scores comes with its verdicts.
+    Where the cut is `moving`, a column has each flow's, and `cut` is the first; `range` is the
+    lowest and the highest that was written. With `classes`, each batch of scores comes with its
+    verdicts.
     """
 
-    def __init__(self, path: Path, *, cut: float, bundle: str, classes: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, cut: float, bundle: str, moving: bool = False, classes: bool = False
+    ) -> None:
         metadata = {b"netvigil.cut": repr(cut).encode(), b"netvigil.bundle": bundle.encode()}
-        schema = (SCORES.append(CLASS) if classes else SCORES).with_metadata(metadata)
+        schema = MOVING if moving else SCORES
+        schema = (schema.append(CLASS) if classes else schema).with_metadata(metadata)
         self._file = pq.ParquetWriter(path, schema, compression="lz4")
-        self.cut, self.flows = cut, 0
+        self.cut, self.flows, self.moving = cut, 0, moving
+        self.range: tuple[float, float] | None = None
 
-    def add(self, scores: ScoreTable, verdict: Verdicts | None = None) -> None:
-        """Append the scores of some flows."""
-        columns = [scores.flow_id, scores.window_start, scores.score, scores.score > self.cut]
+    def add(
+        self, scores: ScoreTable, cuts: Cuts | None = None, *, verdict: Verdicts | None = None
+    ) -> None:
+        """Append the scores of some flows, with their cuts where these move."""
+        cuts = self.cut if cuts is None else cuts
+        columns = [scores.flow_id, scores.window_start, scores.score, scores.score > cuts]
+        if self.moving:
+            each = np.broadcast_to(cuts, scores.score.shape)
+            columns.append(each)
+            self._widen(cut_range(each))
         arrays = [pa.array(np.ascontiguousarray(c)) for c in columns]
         arrays += [] if verdict is None else [verdict.column()]
         self._file.write_table(pa.table(arrays, schema=self._file.schema))
         self.flows += len(scores)
+
+    def _widen(self, new: tuple[float, float] | None) -> None:
+        if new is not None:
+            low, high = self.range or new
+            self.range = min(low, new[0]), max(high, new[1])
 
     def close(self) -> None:
         """Finish the file."""
@@ -66,8 +89,8 @@ class ScoreFile:
             let_go(self._file)
 
 
-def read_scores(path: Path) -> tuple[ScoreTable, float]:
-    """Read a score file back with its cut.
+def read_scores(path: Path) -> tuple[ScoreTable, Cuts]:
+    """Read a score file back with its cut, or with each flow's where it moves.
 
     Raises:
         SourceError: This is not a score file.
@@ -79,10 +102,10 @@ def read_scores(path: Path) -> tuple[ScoreTable, float]:
         raise SourceError(msg, where=f"{path}: {error}") from error
     raw = (table.schema.metadata or {}).get(b"netvigil.cut")
     plain = table.drop_columns([CLASS.name]) if CLASS.name in table.schema.names else table
-    if not plain.schema.equals(SCORES) or raw is None:
+    if not (plain.schema.equals(SCORES) or plain.schema.equals(MOVING)) or raw is None:
         where = f"{path}: columns {', '.join(table.schema.names)}"
         raise SourceError(msg, where=where, do="Write one with `netvigil run` or `detect`.")
-    cut = float(raw)
+    cut: Cuts = float(raw) if len(plain.schema) == len(SCORES) else table["cut"].to_numpy()
     columns = [table[name].to_numpy() for name in ("flow_id", "score", "window_start")]
     return ScoreTable(*columns), cut
 
@@ -116,20 +139,22 @@ def score_store(
     pipeline: Pipeline, store: FlowStore, scores: ScoreFile, bundle: str, advance: Advance
 ) -> Iterator[AlertTable]:
     """Score every flow of a store, writing scores and yielding alerts as the windows stream by."""
+    cut_of, clocked = follow(pipeline.threshold), store.info.time_basis == "clock"
     for flows, windows in walk(pipeline, store):
         encoded = encode_checked(pipeline.encoder, pipeline.assembly.encoder.name, windows)
         table = pipeline.scorer.score(encoded)
         verdict = None if pipeline.assembly.classifier is None else verdicts(encoded)
-        scores.add(table, verdict)
+        cuts = cut_of(flows.start_us if clocked else None, table.score)
+        scores.add(table, cuts, verdict=verdict)
         yield alerts_of(
             pipeline,
             flows,
             table.score,
             windows.flow_x,
             bundle,
-            cut=scores.cut,
+            cut=cuts,
             verdict=verdict,
-            errors=errors_at(pipeline, windows, np.flatnonzero(table.score > scores.cut)),
+            errors=errors_at(pipeline, windows, np.flatnonzero(table.score > cuts)),
         )
         advance(len(table))
 
@@ -164,7 +189,7 @@ def alerts_of(
     x: NDArray[np.float32],
     bundle: str,
     *,
-    cut: float,
+    cut: Cuts,
     verdict: Verdicts | None = None,
     errors: NDArray[np.float32] | None = None,
 ) -> AlertTable:

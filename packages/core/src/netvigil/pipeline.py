@@ -162,7 +162,9 @@ def assemble(experiment: Experiment, plugins: Plugins, *, base: Path) -> Assembl
     labels = e.labels
     assembly = Assembly(
         transforms=tuple(
-            one(parts.FlowTransform, t.name, t.options, "features.transforms")
+            _with_device(
+                one(parts.FlowTransform, t.name, t.options, "features.transforms"), e.run.device
+            )
             for t in e.features.transforms
         ),
         builder=one(parts.GraphBuilder, e.graph.builder, e.graph.options, "graph"),

@@ -6,7 +6,7 @@ the split. Within it, transforms that call themselves supervised can, for classi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ from netvigil.sources import Reading, SourceRows, choose_reader, open_sources
 from netvigil.splits import CALIBRATE, ROLES, TRAIN, Split, make_split
 from netvigil.store import FlowStore
 from netvigil.truth import ATTACK, UNKNOWN, TrainFilter, Truth, label_store, train_filter
-from netvigil.windows import SpooledWindows, spool_windows
+from netvigil.windows import ChainedWindows, SpooledWindows, spool_windows
 
 HELD_OUT = "held_out"
 
@@ -63,9 +63,10 @@ class Prepared:
     windows: Mapping[str, SpooledWindows]
 
     @property
-    def whole_train(self) -> tuple[SpooledWindows, ...]:
+    def whole_train(self) -> ChainedWindows:
         """The windows of the train part, what is held out of it for calibrated scorers included."""
-        return tuple(self.windows[name] for name in ("train", HELD_OUT) if name in self.windows)
+        found = (self.windows.get(name) for name in ("train", HELD_OUT))
+        return ChainedWindows(tuple(windows for windows in found if windows is not None))
 
     def calibration(self, score: NDArray[np.float64], *, supervised: bool) -> Calibration:
         """Return what a threshold may see; labels only where it says that it is supervised.
@@ -114,54 +115,37 @@ def prepare(
     assembly.encoder.make()  # a device that is not there is refused before a byte is read
     flows = experiment.flows
     reading = choose_reader(flows.source, plugins, name=flows.reader, options=flows.options)
-    paths = list(flows.sources().values())
-    store, sources = open_sources(
-        paths if test else paths[:1], reading, work / "flows.parquet", phases
-    )
+    paths = list(flows.sources().values())[: None if test else 1]
+    store, sources = open_sources(paths, reading, work / "flows.parquet", phases)
     first = next(store.batches(rows=1))
     builder: protocols.GraphBuilder = assembly.builder.make()
     builder.check(first)
-    contract = select_features(
-        first.table.column_names,
-        first.category_names,
-        feature_set=experiment.features.set,
-        allow_shortcuts=experiment.features.allow_shortcuts,
-        origin_us=int(first.start_us[0]) if first.info.time_basis == "clock" else None,
-    )
+    contract = _contract(first, experiment)
     truth = _truth(store, assembly, phases)
     tested = _tested(store, sources, truth, assembly)
     split = make_split(experiment.split, store, classes=truth.classes(), tested=tested)
-    calibrated = experiment.split.protocol == "ranges" or experiment.split.calibrate > 0
-    needed = ["train", *(["calibrate"] if calibrated else []), *(["test"] if test else [])]
-    for name in needed:
-        split.require(name)
+    needed = _needed(experiment, split, test=test)
     trained = train_filter(experiment.train, split, truth)
     sample = _fit_sample(experiment, trained.keep)
     with phases.phase("fit transforms", int(sample.sum())) as advance:
-        lesson = partial(_lesson, store, experiment, contract, split, truth)
         transforms, profile = fit_transforms(
             assembly.transforms,
             _flows(store, sample, contract),
             contract,
             seed=experiment.run.seeds[0],
-            lesson=lesson,
+            lesson=partial(_lesson, store, experiment, contract, split, truth),
         )
         advance(int(sample.sum()))
     counts = TrainCounts()
-    windows = {}
     masks = {name: split.role == ROLES[name] for name in needed}
     masks |= _train_masks(trained.keep, experiment.train.hold_out if assembly.calibrated else 0.0)
+    windows = {}
     for name, mask in masks.items():
         with phases.phase("transform and build", int(mask.sum())) as advance:
             batches = _watched(store.select(mask, columns=pass_columns(contract)), advance)
-            windows[name] = _spool(
-                _counted(batches, counts) if name in {"train", HELD_OUT} else batches,
-                lambda f: apply_transforms(transforms, extract(f, contract)),
-                builder,
-                work / f"windows-{name}",
-            )
-    if not calibrated:  # no flow of any window
-        windows["calibrate"] = SpooledWindows(windows["train"].whole[0:0])
+            batches = _counted(batches, counts) if name in {"train", HELD_OUT} else batches
+            windows[name] = _spool(batches, contract, transforms, builder, work / f"windows-{name}")
+    windows.setdefault("calibrate", SpooledWindows(windows["train"].whole[0:0]))  # of no flow
     return Prepared(
         experiment=experiment,
         assembly=assembly,
@@ -177,6 +161,26 @@ def prepare(
         builder=builder,
         counts=counts,
         windows=windows,
+    )
+
+
+def _needed(experiment: Experiment, split: Split, *, test: bool) -> list[str]:
+    """Name the parts that are used; none of them may be empty."""
+    calibrated = experiment.split.protocol == "ranges" or experiment.split.calibrate > 0
+    needed = ["train", *["calibrate"] * calibrated, *["test"] * test]
+    for name in needed:
+        split.require(name)
+    return needed
+
+
+def _contract(first: FlowTable, experiment: Experiment) -> FeatureContract:
+    """Choose the features of a source by its first flow."""
+    return select_features(
+        first.table.column_names,
+        first.category_names,
+        feature_set=experiment.features.set,
+        allow_shortcuts=experiment.features.allow_shortcuts,
+        origin_us=int(first.start_us[0]) if first.info.time_basis == "clock" else None,
     )
 
 
@@ -252,10 +256,14 @@ def _flows(
 
 def _spool(
     batches: Iterator[tuple[int, FlowTable]],
-    features_of: Callable[[FlowTable], FlowFeatures],
+    contract: FeatureContract,
+    transforms: tuple[protocols.FlowTransform, ...],
     builder: protocols.GraphBuilder,
     folder: Path,
 ) -> SpooledWindows:
+    def features_of(flows: FlowTable) -> FlowFeatures:
+        return apply_transforms(transforms, extract(flows, contract))
+
     spooled = spool_windows(batches, features_of, builder, folder)
     assert spooled is not None  # Split.require and train_filter refuse empty parts
     return spooled

@@ -242,6 +242,15 @@ class Scorer(Stateful, Protocol):
 
 
 @runtime_checkable
+class Refits(Protocol):
+    """An encoder that is cheap to fit: where train flows were held out, it learns them too."""
+
+    def refit(self, windows: WindowStream, *, seed: int) -> Self:
+        """Learn the whole train range, once the held-out part has been encoded for the scorers."""
+        ...
+
+
+@runtime_checkable
 class CalibratedScorer(Protocol):
     """A scorer that asks how usual flows score that neither it nor its encoder was fitted on."""
 
@@ -279,10 +288,13 @@ class Calibration:
 class Threshold(Stateful, Protocol):
     """Chooses the cut above which a flow becomes an alert."""
 
-    cut_: float
+    @property
+    def cut_(self) -> float:
+        """The cut; scores above it (strictly) are alerts."""
+        ...
 
     def fit(self, calibration: Calibration, *, seed: int) -> Self:
-        """Choose `cut_` from the calibration range; scores above it (strictly) are alerts."""
+        """Choose `cut_` from the calibration range."""
         ...
 
     def provenance(self) -> str:
@@ -308,6 +320,32 @@ class Promising(Protocol):
 
     def promise(self) -> Promise | None:
         """Return the promise, fitted or not; None where these settings make none."""
+        ...
+
+
+class CutFollower(Protocol):
+    """A cut on its way through flows in time order, with all that it remembers of them."""
+
+    def cuts(
+        self, start_us: NDArray[np.int64] | None, score: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the cut of each of the next flows, float64 [flows].
+
+        `start_us` int64 [flows] does not fall and is None without a clock. A cut depends on flows
+        of earlier windows only, and on nothing of how flows come in batches; memory is bounded.
+        """
+        ...
+
+
+@runtime_checkable
+class MovingCut(Protocol):
+    """A threshold whose cut moves with the unlabelled scores that it has seen.
+
+    `cut_` is where it begins: after the calibration range.
+    """
+
+    def follow(self) -> CutFollower:
+        """Return a follower that begins at `cut_`; each call returns a fresh one."""
         ...
 
 

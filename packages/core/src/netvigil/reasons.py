@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from netvigil.baselines import TrainCounts
 from netvigil.classes import Verdicts
 from netvigil.contracts import ALERTS, AlertTable, FlowTable
+from netvigil.cuts import Cuts
 from netvigil.profile import FeatureProfile
 
 TOP = 3  # features named per alert: enough to start looking, few enough to read
@@ -95,7 +96,7 @@ def _sentence(name: str, z: float) -> str:
 def make_alerts(
     flows: FlowTable,
     score: NDArray[np.float64],
-    cut: float,
+    cut: Cuts,
     x: NDArray[np.float32],
     *,
     profile: FeatureProfile,
@@ -107,8 +108,8 @@ def make_alerts(
     """Turn the flows above the cut into alerts; `verdict` is what a classifier takes them for.
 
     Shapes:
-        score: float64 [flows]; x: float32 [flows, features], the transformed features of the same
-            flows
+        score: float64 [flows]; cut: one for all, or float64 [flows]
+        x: float32 [flows, features], the transformed features of the same flows
         errors: float32 [alerts, features], reconstruction errors of those above the cut, or None
             where the encoder tells none
     """
@@ -135,7 +136,7 @@ def make_alerts(
         },
         **{name: table[name].cast(pa.string()) for name in ("src_ip", "dst_ip")},
         "score": pa.array(score[rows]),
-        "cut": pa.array(np.full(len(rows), cut)),
+        "cut": pa.array(np.broadcast_to(cut, score.shape)[rows].astype(np.float64)),
         "reasons": pa.array(reasons, pa.list_(pa.string())),
         "bundle": pa.array([bundle] * len(rows), pa.string()),
     }

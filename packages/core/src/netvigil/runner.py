@@ -23,6 +23,7 @@ from netvigil.bundle import load_bundle, save_bundle
 from netvigil.classes import Verdicts
 from netvigil.config import Experiment
 from netvigil.contracts import AlertTable, ReadReport, ScoreTable
+from netvigil.cuts import at
 from netvigil.errors import BundleError, RunError
 from netvigil.evaluation import Receipt
 from netvigil.evidence import FOLDER, Evidence
@@ -44,14 +45,31 @@ from netvigil.store import FlowStore
 
 @dataclass(frozen=True)
 class Detection:
-    """What `detect` did: how many flows were scored and how many became alerts."""
+    """What `detect` did: how many flows were scored and how many became alerts.
+
+    `moved` is the lowest and the highest cut where it moves; `cut` is the first one then.
+    """
 
     flows: int
     alerts: int
     cut: float
+    moved: tuple[float, float] | None
     report: ReadReport
     format: str
     reason: str
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a person or a script wants to know of it, by name."""
+        return {
+            "format": f"{self.format} ({self.reason})",
+            "flows": self.flows,
+            "alerts": self.alerts,
+            "cut": self.cut,
+            **({} if self.moved is None else {"cut moved between": self.moved}),
+            "rows read": self.report.read,
+            "rows repaired": self.report.repaired,
+            "rows rejected": self.report.rejected,
+        }
 
 
 def fit(experiment: Experiment, plugins: Plugins, *, base: Path, out: Path, phases: Phases) -> str:
@@ -141,7 +159,8 @@ def detect(
         with phases.phase("detect", len(store)) as advance:
             path, cut = result / "scores.parquet", pipeline.threshold.cut_
             supervised = pipeline.assembly.classifier is not None
-            with ScoreFile(path, cut=cut, bundle=made, classes=supervised) as scores:
+            moving = isinstance(pipeline.threshold, protocols.MovingCut)
+            with ScoreFile(path, cut=cut, bundle=made, moving=moving, classes=supervised) as scores:
                 alerts = exporter.export(
                     score_store(pipeline, store, scores, made, advance),
                     result / f"alerts{exporter.suffix}",
@@ -151,6 +170,7 @@ def detect(
         flows=scores.flows,
         alerts=alerts,
         cut=pipeline.threshold.cut_,
+        moved=scores.range,
         report=store.report,
         format=store.info.format,
         reason=reading.reason,
@@ -225,11 +245,14 @@ def _write_scores_and_alerts(
     exporter: protocols.AlertExporter = prepared.assembly.exporter.make()
     names = ("scores.parquet", f"alerts{exporter.suffix}")
     starts = np.repeat(test.window_start, np.diff(test.flow_ptr))
-    cut = pipeline.threshold.cut_
     verdict = None if own.share is None else Verdicts.of(own.classes, own.share)
-    named = verdict is not None
-    with ScoreFile(folder.work / names[0], cut=cut, bundle=made, classes=named) as scores:
-        scores.add(ScoreTable(np.asarray(test.flow_id), own.test, starts), verdict)
+    path, moving = folder.work / names[0], own.cuts is not None
+    first, cuts = pipeline.threshold.cut_, own.test_cuts
+    with ScoreFile(
+        path, cut=first, bundle=made, moving=moving, classes=verdict is not None
+    ) as scores:
+        table = ScoreTable(np.asarray(test.flow_id), own.test, starts)
+        scores.add(table, cuts, verdict=verdict)
 
     def alerts() -> Iterator[AlertTable]:
         offset = 0
@@ -237,6 +260,7 @@ def _write_scores_and_alerts(
         for _, flows in prepared.store.select(inside, columns=pipeline.columns()):
             here = slice(offset, offset + len(flows))
             require_order(flows.flow_id, test.flow_id[here])
+            cut = at(cuts, here)
             yield alerts_of(
                 pipeline,
                 flows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from netvigil.cuts import Cuts
 
 Kind = Literal["method", "also", "baseline"]
 
@@ -25,6 +28,7 @@ class MethodRun:
         calibrate, test: float64 [flows of that part], in the order of the part's windows
         clusters: int64 [test flows] of a method that makes clusters, else None
         share: float32 [test flows, classes], or None
+        cuts: float64 [test flows] where the cut moves, else None; `cut` is the first one then
     """
 
     method: str
@@ -40,9 +44,16 @@ class MethodRun:
     classes: tuple[str, ...] = ()
     binary: bool = False
     share: NDArray[np.float32] | None = None
+    cuts: NDArray[np.float64] | None = None
+
+    @property
+    def test_cuts(self) -> Cuts:
+        """The cuts of the test flows, whether they move or not; infinite where there is none."""
+        still = math.inf if self.cut is None else self.cut
+        return still if self.cuts is None else self.cuts
 
 
-ARRAYS = ("calibrate", "test", "clusters", "share")
+ARRAYS = ("calibrate", "test", "clusters", "share", "cuts")
 """Fields that are arrays, or None."""
 
 

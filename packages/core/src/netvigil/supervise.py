@@ -19,7 +19,7 @@ from netvigil import parts, protocols
 from netvigil.classes import AttackProbability, Classes, class_names, probabilities
 from netvigil.contracts import EncodedFlows, LabelTable
 from netvigil.errors import ContractError
-from netvigil.learn import fit_threshold, make_pipeline, run_baselines, watched
+from netvigil.learn import fit_threshold, make_pipeline, moving_cuts, run_baselines, watched
 from netvigil.phases import Advance, Phases
 from netvigil.pipeline import Chosen, Pipeline, encode_checked
 from netvigil.prepare import Prepared
@@ -133,6 +133,7 @@ def _judgeable(
         seeded=_random(chosen),
         fit_s=fit_s,
         score_s=took,
+        cuts=moving_cuts(prepared, threshold, test.score),
         classes=test.names,
         binary=_binary(prepared),
         share=test.share,

@@ -12,6 +12,7 @@ import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
@@ -218,6 +219,22 @@ class SpooledWindows:
             else None,
         }
         return SpooledWindows(WindowGraphs.trusted(**values))
+
+
+@dataclass(frozen=True)
+class ChainedWindows:
+    """Several streams of windows as one, to be walked through as often as needed."""
+
+    streams: tuple[SpooledWindows, ...]
+
+    def __iter__(self) -> Iterator[WindowGraphs]:
+        """Yield the windows of one stream after another."""
+        return chain.from_iterable(self.streams)
+
+    @property
+    def flows(self) -> int:
+        """Number of flows in all windows."""
+        return sum(stream.flows for stream in self.streams)
 
 
 def _write(

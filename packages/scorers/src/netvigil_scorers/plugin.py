@@ -15,8 +15,9 @@ from netvigil_scorers.fusion.fused import Fused, FusedConfig
 from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer, scorer_of
 from netvigil_scorers.thresholds import (
     Ruled,
+    adaptive,
     alerts_per_day,
-    best_f1,
+    best_f_beta,
     evt,
     fixed,
     mad,
@@ -83,7 +84,7 @@ def netvigil_encoders() -> Iterator[parts.Encoder]:
 
 @hookimpl
 def netvigil_thresholds() -> Iterator[parts.Threshold]:
-    """The rules for a cut; only `best-f1` sees labels."""
+    """The rules for a cut; only `best-f1` and `best-f-beta` see labels."""
     yield _threshold(
         "quantile", "Flag a share of the calibration range.", quantile.QuantileConfig, quantile
     )
@@ -102,13 +103,26 @@ def netvigil_thresholds() -> Iterator[parts.Threshold]:
     yield _threshold(
         "evt", "Peaks over threshold: a risk by extreme value theory.", evt.EvtConfig, evt
     )
+    yield parts.Threshold(
+        name="adaptive",
+        summary="Flag a share by a cut that moves with earlier windows, without labels.",
+        config=adaptive.AdaptiveConfig,
+        make=adaptive.Adaptive,
+    )
     yield _threshold("mad", "Robust deviations above the median.", mad.MadConfig, mad)
     yield _threshold("fixed", "A cut given by hand.", fixed.FixedConfig, fixed, needs_flows=False)
     yield _threshold(
         "best-f1",
         "Best F1 on labelled calibration flows.",
-        best_f1.BestF1Config,
-        best_f1,
+        best_f_beta.BestF1Config,
+        best_f_beta,
+        supervised=True,
+    )
+    yield _threshold(
+        "best-f-beta",
+        "Best F-beta on labelled calibration flows.",
+        best_f_beta.BestFBetaConfig,
+        best_f_beta,
         supervised=True,
     )
 

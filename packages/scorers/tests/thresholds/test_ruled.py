@@ -116,6 +116,8 @@ def test_inputs_stay_unchanged(name):
         ("target-fpr", {"fpr": 0.03}, Promise("fpr", 0.03)),
         ("alerts-per-day", {"alerts": 12}, Promise("alerts-per-day", 12.0)),
         ("evt", {"risk": 1e-4}, Promise("fpr", 1e-4)),
+        ("adaptive", {"keep": 0.04}, Promise("share", 0.04)),
+        ("best-f-beta", {}, None),
         ("mad", {}, None),
         ("fixed", {}, None),
         ("best-f1", {}, None),

@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 from netvigil import hookimpl, parts
+from netvigil_tabular import presets
 from netvigil_tabular.classifiers.adapter import TabularClassifier, TrainedClassifier
 from netvigil_tabular.classifiers.table import CLASSIFIERS
+from netvigil_tabular.config import AutoencoderCodeConfig, AutoencoderConfig, VaeConfig
 from netvigil_tabular.features import choices, configs
 from netvigil_tabular.features.pca import PcaFeatures
 from netvigil_tabular.features.selection import Choose, LabelledSelection, Selection
@@ -17,12 +19,37 @@ from netvigil_tabular.features.selection import Choose, LabelledSelection, Selec
 @hookimpl
 def netvigil_encoders() -> Iterator[parts.Encoder]:
     """Autoencoders on flow features."""
-    yield from ()
+    yield parts.Encoder(
+        name=AutoencoderConfig.part,
+        summary="Autoencoder of flow features; emits error terms, and its code as embedding.",
+        config=AutoencoderConfig,
+        make=_reconstructor,
+        accepts=("flows-only", "flow-host"),
+        emits=frozenset({"terms", "embedding"}),
+        presets=presets.PRESETS,
+        spaces=presets.SPACES,
+    )
+    yield parts.Encoder(
+        name=VaeConfig.part,
+        summary="Variational autoencoder of flow features; with beta a beta-VAE.",
+        config=VaeConfig,
+        make=_reconstructor,
+        accepts=("flows-only", "flow-host"),
+        emits=frozenset({"terms", "embedding"}),
+        presets=presets.VAE_PRESETS,
+        spaces=presets.VAE_SPACES,
+    )
+
+
+def _reconstructor(config: Any) -> Any:
+    from netvigil_tabular.encoder import Reconstructor
+
+    return Reconstructor(config)
 
 
 @hookimpl
 def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
-    """Feature selection; those by labels are for classifiers."""
+    """Fewer features; transforms that learn from labels are for classifiers."""
     for name, config, choose, supervised in (
         ("forest-importance", configs.ForestImportanceConfig, choices.by_forest, True),
         ("recursive-elimination", configs.EliminationConfig, choices.by_elimination, True),
@@ -42,10 +69,22 @@ def netvigil_flow_transforms() -> Iterator[parts.FlowTransform]:
         config=configs.PcaFeaturesConfig,
         make=PcaFeatures,
     )
+    yield parts.FlowTransform(
+        name="autoencoder-code",
+        summary=AutoencoderCodeConfig.summary,
+        config=AutoencoderCodeConfig,
+        make=_code,
+    )
 
 
 def _selection(name: str, choose: Choose, config: Any, *, supervised: bool) -> Selection:
     return (LabelledSelection if supervised else Selection)(name, config, choose)
+
+
+def _code(config: Any) -> Any:
+    from netvigil_tabular.features.code import AutoencoderCode
+
+    return AutoencoderCode(config)
 
 
 @hookimpl

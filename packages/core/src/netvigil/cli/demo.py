@@ -72,6 +72,7 @@ def _show(done: Demo, seconds: float) -> None:
     steps = ", ".join(f"{name} {took:.1f} s" for name, took in done.seconds.items())
     click.echo(f"\nTook {seconds:.0f} s: {steps}.")
     click.echo(f"Open the report: {done.report}")
+    click.echo(f"Why these alerts: netvigil explain {done.out}/runs/autographad")
     click.echo(f"The same again, or changed: netvigil run {done.out / 'demo.toml'} --out OTHER")
     click.echo(f"Your own capture: netvigil detect {done.out}/runs/autographad/bundle YOUR.pcap")
 

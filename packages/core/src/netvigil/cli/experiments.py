@@ -121,16 +121,7 @@ def detect(bundle: Path, source: Path, out: Path | None, reader: str, *, as_json
     out = out or Path(f"{source.name.split('.')[0]}-detected")
     watch = phases(quiet=as_json)
     found = runner.detect(bundle, source, load_plugins(), out=out, phases=watch, reader=reader)
-    values = {
-        "result": str(out),
-        "format": f"{found.format} ({found.reason})",
-        "flows": found.flows,
-        "alerts": found.alerts,
-        "cut": found.cut,
-        "rows read": found.report.read,
-        "rows repaired": found.report.repaired,
-        "rows rejected": found.report.rejected,
-    }
+    values = {"result": str(out), **found.facts()}
     if as_json:
         print_json(values | {"phases": watch.summary()})
     else:

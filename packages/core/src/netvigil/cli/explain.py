@@ -39,7 +39,13 @@ LEADING = 8  # features of the closing line; the file has all
     metavar="EXPLAINER.KEY=VALUE",
     help="A setting of an explainer, such as occlusion.pairs=20; may be repeated.",
 )
-@click.option("--source", type=EXISTING, help="The run's source, where it is not beside the run.")
+@click.option(
+    "--source",
+    "sources",
+    type=EXISTING,
+    multiple=True,
+    help="The run's source, where it is not beside the run; a test source of its own likewise.",
+)
 @click.option("--out", type=EXISTING, help="File to write. Default: explanations.json in RUN")
 @as_json
 def explain(
@@ -48,7 +54,7 @@ def explain(
     flows: tuple[int, ...],
     explainers: tuple[str, ...],
     settings: tuple[str, ...],
-    source: Path | None,
+    sources: tuple[Path, ...],
     out: Path | None,
     *,
     as_json: bool,
@@ -65,7 +71,7 @@ def explain(
     from netvigil.report.files import write_file
 
     request = Request(top=top, flows=flows, explainers=explainers, settings=settings)
-    found = explain(run, load_plugins(), request, source=source, phases=phases(quiet=as_json))
+    found = explain(run, load_plugins(), request, sources=sources, phases=phases(quiet=as_json))
     target = out or (run / FILE if (run / "receipt.json").is_file() else None)
     if target is not None:
         write_file(target, found.to_json())

@@ -172,7 +172,8 @@ def _split(
 ) -> Iterator[tuple[str, dict[Ground, Row]]]:
     """Yield a method's lines: one, or where a ground has two rows of it as many as it takes.
 
-    They are told apart by as few axes of the suite as will do, or by the names of their runs.
+    They are told apart by as few axes of the suite as will do, or by the names of their runs. A
+    row that several runs share, as the rules' rows often are, stands in the first one's line.
     """
     placed = [(row, run) for row in rows for run in row.runs]
 
@@ -190,8 +191,12 @@ def _split(
     for axis in axes:
         fewer = [other for other in needed if other != axis]
         needed = fewer if by(fewer) is not None else needed
+    shown: set[int] = set()
     for ending, cells in (by(needed) or lines(lambda run: run.name) or {}).items():
-        yield (f"{name} ({ending})" if ending else name), cells
+        fresh = {id(row) for row in cells.values()} - shown
+        if fresh:
+            shown |= fresh
+            yield (f"{name} ({ending})" if ending else name), cells
 
 
 def _ending(run: Run, axes: Sequence[str]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netvigil.contracts import AlignedLabels, LabelTable
+from netvigil.cuts import Cuts, at, cut_range
 from netvigil.errors import ContractError
 from netvigil.evaluation.bootstrap import By, Resampler, tpr_name
 from netvigil.evaluation.classes import ClassFigures, ClassShares, class_figures
@@ -106,11 +107,12 @@ def evaluate(
         views.append(view(truth.known & ~left_out, excluded))
     for run in runs:
         of_run: dict[str, NDArray[Any] | None] = {
-            f"score of {run.method}": run.score,
-            f"clusters of {run.method}": run.clusters,
+            "score": run.score,
+            "clusters": run.clusters,
+            "cut": run.cut if isinstance(run.cut, np.ndarray) else None,
+            "classes": None if run.classes is None else run.classes.share[:, 0],
         }
-        if run.classes is not None:
-            of_run[f"classes of {run.method}"] = run.classes.share[:, 0]
+        of_run = {f"{name} of {run.method}": array for name, array in of_run.items()}
         _require_lengths(len(flow_id), **of_run)
         for each in views:
             each.add(run)
@@ -165,20 +167,22 @@ class _View:
         oracle_cut = run.threshold is not None and run.threshold.mode == "oracle"
         cut = None if oracle_cut else run.cut
         no_cut = Figure(None, "the cut is an oracle: see there" if oracle_cut else "no cut was set")
-        confusion = None if cut is None else Confusion.at(score, self.is_attack, cut)
+        known_cut = None if cut is None else at(cut, self.rows)
+        confusion = None if known_cut is None else Confusion.at(score, self.is_attack, known_cut)
         within = self._within(ranking)
         oracle, why = best_f1(ranking)
         return Judged(
-            run=replace(run, score=np.empty(0), clusters=None, classes=None),
+            run=run.forget(),
             figures=_by_rank(ranking)
             | self._clusters(run.clusters)
             | {"within_pair_auroc": Figure(within.value, within.reason)}
             | {name: getattr(confusion, name)() if confusion else no_cut for name in AT_CUT}
             | {"alerts_per_hour": no_cut if cut is None else self._alert_rate(run.score, cut)},
             ppv=tuple(confusion.ppv(p) if confusion else no_cut for p in self.prevalences),
+            moved=None if cut is None else cut_range(cut),
             flagged=None if cut is None else self._flagged(run, cut, confusion),
             attacks=per_attack(
-                ranking, score=score, is_attack=self.is_attack, attack=self.attack, cut=cut
+                ranking, score=score, is_attack=self.is_attack, attack=self.attack, cut=known_cut
             ),
             confusion=confusion,
             within=within,
@@ -188,7 +192,7 @@ class _View:
             classes=None if run.classes is None else self._classes(run.classes),
         )
 
-    def _flagged(self, run: MethodScores, cut: float, confusion: Confusion | None) -> Flagged:
+    def _flagged(self, run: MethodScores, cut: Cuts, confusion: Confusion | None) -> Flagged:
         """Count the alerts that the threshold's promise is about."""
         promise = run.threshold.promise if run.threshold else None
         if promise is not None and promise.kind == "fpr" and confusion is not None:
@@ -200,7 +204,7 @@ class _View:
         truth = AlignedLabels(known, self.is_attack, self.attack)
         return class_figures(shares.take(self.rows), truth)
 
-    def _alert_rate(self, score: NDArray[np.float64], cut: float) -> Figure:
+    def _alert_rate(self, score: NDArray[np.float64], cut: Cuts) -> Figure:
         # Of all test flows, known or not, excluded or not: an operator gets those alerts too.
         return alerts_per_hour(int(np.count_nonzero(score > cut)), self.seconds)
 

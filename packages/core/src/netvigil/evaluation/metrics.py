@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from netvigil.cuts import Cuts, at
 from netvigil.evaluation.clusters import rand_of
 from netvigil.evaluation.ranking import Figure, Ranking, one_class
 
@@ -30,11 +31,12 @@ class Confusion:
     true_negatives: int
 
     @staticmethod
-    def at(score: NDArray[np.float64], is_attack: NDArray[np.bool_], cut: float) -> Confusion:
+    def at(score: NDArray[np.float64], is_attack: NDArray[np.bool_], cut: Cuts) -> Confusion:
         """Count decisions; scores strictly above the cut are alerts.
 
         Shapes:
             score: float64 [flows]; is_attack: bool [flows], of known flows only
+            cut: one for all, or float64 [flows]
         """
         alert = score > cut
         true = int(np.count_nonzero(alert & is_attack))
@@ -150,7 +152,7 @@ def per_attack(
     score: NDArray[np.float64],
     is_attack: NDArray[np.bool_],
     attack: NDArray[np.str_],
-    cut: float | None,
+    cut: Cuts | None,
 ) -> tuple[AttackFigures, ...]:
     """Return support, recall at the cut and AUROC of each attack class, the largest class first.
 
@@ -163,7 +165,7 @@ def per_attack(
         return ()
     names, codes = _encode(attack[rows])
     support = np.bincount(codes, minlength=len(names))
-    found = np.bincount(codes, weights=score[rows] > cut) if cut is not None else None
+    found = np.bincount(codes, weights=score[rows] > at(cut, rows)) if cut is not None else None
     benign = int(ranking.benign.sum())
     below = benign - np.cumsum(ranking.benign) + ranking.benign / 2
     won = np.bincount(codes, weights=ranking.spread(below)[rows])

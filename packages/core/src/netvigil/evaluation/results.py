@@ -149,7 +149,8 @@ class MethodResult(Model):
     `metrics` holds auroc, auprc, tpr_at_fpr_*, within_pair_auroc, and at the cut precision, recall,
     f1, macro_f1, mcc, ari (adjusted Rand index of alerts against attacks), fpr, alerts_per_hour; of
     a method that makes clusters also their number, `clusters`, and `cluster_ari`, the index of them
-    against the same two classes. `seeds` is empty for a method without randomness. `fit_s` and
+    against the same two classes. `seeds` is empty for a method without randomness. Where a cut
+    moves, `cuts` are the first ones and `moved` the lowest and highest of each seed. `fit_s` and
     `score_s` are medians over seeds. A classifier, and nothing else, has `classes`.
     """
 
@@ -161,6 +162,7 @@ class MethodResult(Model):
     attacks: tuple[AttackResult, ...]
     threshold: ThresholdUse | None
     cuts: tuple[float | None, ...]
+    moved: tuple[tuple[float, float] | None, ...] = ()
     confusions: tuple[ConfusionResult | None, ...]
     ppv: tuple[PpvAt, ...]
     oracle: OracleResult

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil.cuts import Cuts
 from netvigil.errors import ContractError
 from netvigil.evaluation.bootstrap import Resampled, interval, tpr_name
 from netvigil.evaluation.classes import ClassFigures, ClassShares
@@ -45,7 +45,8 @@ class MethodScores:
 
     Shapes:
         score: float64 [flows], in the order of `evaluate`'s `flow_id`, higher is more anomalous
-        cut: scores strictly above it are alerts; None where no threshold was set
+        cut: scores strictly above it are alerts; float64 [flows] where it moves; None where no
+        threshold was set
         clusters: int64 [flows], -1 in none, of a method that makes clusters
         seed: None for a method without randomness; fit_s, score_s: seconds, None where not measured
         classes: what a classifier says of the same flows, None for any other method
@@ -56,7 +57,7 @@ class MethodScores:
 
     method: str
     score: NDArray[np.float64]
-    cut: float | None = None
+    cut: Cuts | None = None
     seed: int | None = None
     kind: Kind = "method"
     threshold: ThresholdUse | None = None
@@ -68,12 +69,20 @@ class MethodScores:
     def __post_init__(self) -> None:
         if self.cut is None:
             return
-        if math.isnan(self.cut):
+        if np.isnan(self.cut).any():
             msg = f"The cut of '{self.method}' is not a number."
             raise ContractError(msg, do="Pass None where no threshold was set.")
         # Scores are finite, so the largest float decides like infinity, and JSON can hold it.
-        finite = min(max(float(self.cut), -sys.float_info.max), sys.float_info.max)
-        object.__setattr__(self, "cut", finite)
+        finite = np.clip(self.cut, -sys.float_info.max, sys.float_info.max)
+        moves = isinstance(self.cut, np.ndarray)
+        object.__setattr__(self, "cut", finite if moves else float(finite))
+
+    def forget(self) -> MethodScores:
+        """Return the run without its arrays; of a cut that moves the first is kept."""
+        cut = self.cut
+        if isinstance(cut, np.ndarray):
+            cut = float(cut[0]) if len(cut) else None
+        return replace(self, score=np.empty(0), clusters=None, classes=None, cut=cut)
 
 
 class Flagged(NamedTuple):
@@ -93,6 +102,7 @@ class Judged:
     attacks: tuple[AttackFigures, ...]
     confusion: Confusion | None
     flagged: Flagged | None
+    moved: tuple[float, float] | None
     within: WithinPair
     oracle: BestF1 | None
     oracle_reason: str
@@ -121,7 +131,8 @@ def method_result(
         ),
         attacks=tuple(_attack(place, runs) for place in range(len(first.attacks))),
         threshold=first.run.threshold,
-        cuts=tuple(r.run.cut for r in runs),
+        cuts=tuple(None if r.run.cut is None else float(r.run.cut) for r in runs),
+        moved=tuple(r.moved for r in runs) if any(r.moved for r in runs) else (),
         confusions=tuple(
             None if r.confusion is None else ConfusionResult(**asdict(r.confusion)) for r in runs
         ),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from netvigil.baselines import pair_keys
 from netvigil.classes import Verdicts
 from netvigil.contracts import FlowTable
+from netvigil.cuts import Cuts, at, cut_range
 from netvigil.evidence import details
 from netvigil.evidence.bins import Bins, cut
 from netvigil.evidence.curves import TestTruth, curves, histogram
@@ -40,30 +41,30 @@ def collect(prepared: Prepared, results: Sequence[SeedResults], pipeline: Pipeli
     """
     runs = [(result, run) for result in results for run in result.runs]
     own = next(run for _, run in runs if run.kind == "method")
-    part = _Part(prepared, "test", own.test)
-    early = _Part(prepared, "calibrate", own.calibrate)
-    seed, cut_at = prepared.experiment.run.seeds[0], pipeline.threshold.cut_
+    part = _Part(prepared, "test", own.test, own.test_cuts)
+    early = _Part(prepared, "calibrate", own.calibrate, pipeline.threshold.cut_)
+    seed = prepared.experiment.run.seeds[0]
     rows = draw(part.truth, seed=seed)
     top = np.sort(np.argsort(-own.test, kind="stable")[: details.ALERTS])
-    top = top[own.test[top] > cut_at]
+    top = top[part.alert[top]]
     both = np.union1d(rows, top)
     encoded = details.encode(pipeline, prepared.windows["test"], both)
     usual_terms = details.encode(
         pipeline, prepared.windows["calibrate"] if encoded.terms else (), np.empty(0, np.int64)
     )
-    drawn = _traffic(part, cut_at)
+    drawn = _traffic(part)
     alerts, compared = _alerts(part, pipeline, top, encoded, usual_terms.means, both)
     test = prepared.windows["test"].whole
     gap = int(_EVENT_GAP_S * 1e6) if part.clock else _EVENT_GAP_ROWS
     raw = pipeline.assembly.encoder.name == "raw"
     embedding = None if raw or encoded.embedding is None else encoded.embedding
     return Evidence(
-        facts=_facts(part, early, own, drawn, seed=seed, cut=cut_at),
+        facts=_facts(part, early, own, drawn, seed=seed, cut=pipeline.threshold.cut_),
         curves=curves(
             ((r.method, s.seed if r.seeded else None, r.test) for s, r in runs), part.truth
         ),
         histogram=histogram(own.test, part.truth),
-        timeline=timeline({p.name: (p.bins, p.score, p.truth) for p in (early, part)}, cut=cut_at),
+        timeline=timeline({p.name: (p.bins, p.score, p.truth, p.cut) for p in (early, part)}),
         events=events(part.when, part.last, part.truth, gap=gap),
         edges=drawn.edges,
         alerts=alerts,
@@ -73,7 +74,7 @@ def collect(prepared: Prepared, results: Sequence[SeedResults], pipeline: Pipeli
             np.asarray(test.flow_id),
             own.test,
             part.truth,
-            cut=cut_at,
+            cut=part.cut,
             features=np.asarray(test.flow_x[rows]),
             embedding=None if embedding is None else embedding[np.searchsorted(both, rows)],
         ),
@@ -81,13 +82,16 @@ def collect(prepared: Prepared, results: Sequence[SeedResults], pipeline: Pipeli
 
 
 class _Part:
-    """One part of the split with its scores, in the order of its flows."""
+    """One part of the split with its scores and cuts, in the order of its flows."""
 
-    def __init__(self, prepared: Prepared, name: str, score: NDArray[np.float64]) -> None:
+    def __init__(
+        self, prepared: Prepared, name: str, score: NDArray[np.float64], cuts: Cuts
+    ) -> None:
         inside = prepared.split.role == ROLES[name]
         start = prepared.split.start_us
         windows = prepared.windows[name].whole
-        self.name, self.score, self.prepared = name, score, prepared
+        self.name, self.score, self.cut, self.prepared = name, score, cuts, prepared
+        self.alert = score > cuts
         self.inside, self.clock = inside, start is not None
         self.when = np.flatnonzero(inside) if start is None else start[inside]
         truth = prepared.truth
@@ -110,13 +114,13 @@ class _Part:
             yield flows
 
 
-def _traffic(part: _Part, cut_at: float) -> Traffic:
+def _traffic(part: _Part) -> Traffic:
     if part.prepared.counts.absent:
         return nothing()
     facts = FlowFacts(
         bin=part.bins.of_flow,
         score=part.score,
-        alert=part.score > cut_at,
+        alert=part.alert,
         attack=part.truth.words(),
         is_attack=part.truth.state == ATTACK,
     )
@@ -153,7 +157,7 @@ def _alerts(
         score,
         x,
         "",
-        cut=pipeline.threshold.cut_,
+        cut=at(part.cut, rows),
         verdict=verdict,
         errors=errors_at(pipeline, part.prepared.windows["test"].whole, rows),
     ).table
@@ -201,14 +205,15 @@ def _facts(
         method=own.method,
         seed=seed,
         cut=cut,
+        moved=cut_range(part.cut),
         clock=part.clock,
         labelled=part.truth.labelled,
         addresses=not part.prepared.counts.absent,
         bins=part.bins.words,
         test_flows=len(part.score),
-        alerts=int((part.score > cut).sum()),
+        alerts=int(part.alert.sum()),
         calibrate_flows=len(early.score),
-        above_on_calibration=float((early.score > cut).mean()) if len(early.score) else 0.0,
+        above_on_calibration=float(early.alert.mean()) if len(early.score) else 0.0,
         bins_total=len(np.unique(part.bins.of_flow)),
         bins_drawn=drawn.bins_drawn,
         pairs_left_out=drawn.pairs_left_out,

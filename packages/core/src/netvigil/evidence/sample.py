@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from netvigil.cuts import Cuts, at
 from netvigil.evidence.curves import TestTruth
 from netvigil.evidence.tables import table
 from netvigil.truth import ATTACK
@@ -44,7 +45,7 @@ def sample(
     score: NDArray[np.float64],
     truth: TestTruth,
     *,
-    cut: float,
+    cut: Cuts,
     features: NDArray[np.float32],
     embedding: NDArray[np.float32] | None,
 ) -> pa.Table:
@@ -59,7 +60,7 @@ def sample(
         flow_id=flow_id[rows],
         attack=truth.words(rows),
         score=score[rows],
-        alert=score[rows] > cut,
+        alert=score[rows] > at(cut, rows),
         features=_lists(features),
         embedding=pa.nulls(len(rows), pa.list_(pa.float32()))
         if embedding is None

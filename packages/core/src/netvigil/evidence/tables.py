@@ -44,6 +44,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             "attacks": pa.int64(),
             "alerts": pa.int64(),
             "false_alerts": pa.int64(),
+            "cut": pa.float64(),
             "score_max": pa.float64(),
             "score_q95": pa.float64(),
             "score_median": pa.float64(),
@@ -105,15 +106,19 @@ encoder emits none of its own.
 
 
 class Facts(BaseModel):
-    """What the tables are about, and how much of it they show; `written` is ISO 8601, UTC."""
+    """What the tables are about, and how much of it they show; `written` is ISO 8601, UTC.
+
+    Where the cut moves, `moved` is the lowest and the highest of the test part, `cut` the first.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    schema_version: Literal["netvigil.evidence/1"] = "netvigil.evidence/1"
+    schema_version: Literal["netvigil.evidence/2"] = "netvigil.evidence/2"
     written: str
     method: str
     seed: int
     cut: float
+    moved: tuple[float, float] | None = None
     clock: bool
     labelled: bool
     addresses: bool

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from netvigil.cuts import Cuts
 from netvigil.evidence.bins import Bins
 from netvigil.evidence.curves import TestTruth
 from netvigil.evidence.tables import table
@@ -17,14 +18,15 @@ EVENTS = 400  # of one class, drawn as shades; more would be a smear anyway
 
 
 def timeline(
-    parts: dict[str, tuple[Bins, NDArray[np.float64], TestTruth]], *, cut: float
+    parts: dict[str, tuple[Bins, NDArray[np.float64], TestTruth, Cuts]],
 ) -> pa.Table:
     """Return figures of each bin that holds flows, for the parts `calibrate` and `test`.
 
-    Each part is its bins, its scores, float64 [flows], and what is known about its flows.
+    Each part is its bins, its scores, float64 [flows], what is known about its flows, and the cut,
+    or float64 [flows] of them; a bin's is that of its first flow.
     """
     pieces = []
-    for part, (bins, score, truth) in parts.items():
+    for part, (bins, score, truth, cut) in parts.items():
         first = np.flatnonzero(np.diff(bins.of_flow, prepend=-1))
         number = bins.of_flow[first]
         alert = score > cut
@@ -46,6 +48,7 @@ def timeline(
                     name: np.add.reduceat(values.astype(np.int64), first)
                     for name, values in sums.items()
                 },
+                cut=np.broadcast_to(cut, score.shape)[first].astype(np.float64),
                 score_max=np.maximum.reduceat(score, first),
                 score_q95=_quantile(score, first, 0.95),
                 score_median=_quantile(score, first, 0.5),

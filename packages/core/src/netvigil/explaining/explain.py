@@ -18,8 +18,14 @@ from netvigil.bundle import load_bundle
 from netvigil.contracts import FlowTable, WindowGraphs
 from netvigil.errors import ConfigError, RunError
 from netvigil.explaining.choose import Made, by_name, fitting
-from netvigil.explaining.opening import Scored, find_source, open_run, recorded_scores
-from netvigil.explaining.results import ExplainedFlow, ExplainerUse, Explanations, summary
+from netvigil.explaining.opening import Scored, find_sources, open_run, recorded_scores
+from netvigil.explaining.results import (
+    ExplainedFlow,
+    ExplainerUse,
+    Explanations,
+    SourceUse,
+    summary,
+)
 from netvigil.explaining.telling import tell
 from netvigil.explaining.words import COLUMNS
 from netvigil.outputs import walk
@@ -28,7 +34,7 @@ from netvigil.pipeline import Chosen, Pipeline, encode_checked
 from netvigil.plugins import Plugins
 from netvigil.protocols import Scoring
 from netvigil.runner import require_fit
-from netvigil.sources import choose_reader, open_source
+from netvigil.sources import choose_reader, open_sources
 from netvigil.store import FlowStore
 
 
@@ -50,10 +56,10 @@ def explain(
     plugins: Plugins,
     request: Request,
     *,
-    source: Path | None = None,
+    sources: Sequence[Path] = (),
     phases: Phases | None = None,
 ) -> Explanations:
-    """Explain a run's highest alerts; `run` may be a bundle too, then `source` is what to score.
+    """Explain a run's highest alerts; `run` may be a bundle too, then one source is what to score.
 
     Raises:
         ConfigError: This is neither run nor bundle, or a flow was never scored.
@@ -64,12 +70,12 @@ def explain(
     asked = by_name(request.explainers, request.settings, plugins, base=Path.cwd())
     bundle, receipt = open_run(run)
     pipeline, made = load_bundle(bundle, plugins)
-    found, sha256 = find_source(run, receipt, source)
-    reading = choose_reader(
-        found, plugins, name=str(pipeline.reader["name"]), fitted=pipeline.reader
-    )
+    found = find_sources(run, receipt, sources)
+    reader = str(pipeline.reader["name"])
+    reading = choose_reader(found[0][0], plugins, name=reader, fitted=pipeline.reader)
     with TemporaryDirectory(prefix="netvigil-explain-") as scratch:
-        store = open_source(found, reading, Path(scratch) / "flows.parquet", phases)
+        paths = [path for path, _ in found]
+        store, _ = open_sources(paths, reading, Path(scratch) / "flows.parquet", phases)
         require_fit(pipeline, store)
         scored = recorded_scores(run, receipt, made) or _score(pipeline, store, phases)
         chosen = _chosen(scored, request)
@@ -77,11 +83,10 @@ def explain(
             pipeline, store, scored, chosen, asked, named=bool(request.explainers), phases=phases
         )
     return Explanations(
-        source=found.name,
-        sha256=sha256,
+        sources=tuple(SourceUse(name=path.name, sha256=sha256) for path, sha256 in found),
         bundle=made,
-        method=f"{pipeline.assembly.encoder.row} + {pipeline.assembly.scorer.row}",
-        cut=scored.cut,
+        method=_method(pipeline),
+        cut=scored.first_cut,
         seed=pipeline.seed,
         train_flows=pipeline.counts.flows_,
         explainers=tuple(map(_use, used)),
@@ -157,6 +162,7 @@ def _explain(
     recorded = dict(
         zip(scored.flow_id[chosen].tolist(), scored.score[chosen].tolist(), strict=True)
     )
+    raised = scored.flow_id[scored.score > scored.cut]
     with phases.phase("explain", len(chosen)) as advance:
         for flows, window, rows in _windows(pipeline, store, scored, np.array(list(recorded))):
             score = scorer.remember(window)[rows]
@@ -168,7 +174,8 @@ def _explain(
                 last = each is explainers[-1][0]
                 watched = replace(scoring, advance=advance) if last else scoring
                 found.append((_part(each), made.explain(watched, window, rows)))
-            for flow in tell(pipeline, flows, window, rows, score, found, cut=scored.cut):
+            alert = np.isin(here, raised)
+            for flow in tell(pipeline, flows, window, rows, score, found, alert=alert):
                 told[flow.flow_id] = flow
     return tuple(told[i] for i in recorded), [chosen for chosen, _ in explainers]
 
@@ -214,6 +221,14 @@ def _require_same(score: NDArray[np.float64], recorded: NDArray[np.float64]) -> 
         where = f"recorded {recorded[worst]:.6g}, now {score[worst]:.6g}"
         do = "Explain with the versions that the run was made with; its receipt lists them."
         raise RunError(msg, where=where, do=do)
+
+
+def _method(pipeline: Pipeline) -> str:
+    """Return what tables call the method."""
+    assembly = pipeline.assembly
+    if assembly.classifier is not None:
+        return assembly.classifier.row
+    return f"{assembly.encoder.row} + {assembly.scorer.row}"
 
 
 def _use(chosen: Chosen) -> ExplainerUse:

@@ -38,14 +38,19 @@ def heading(told: Told) -> str:
     if told.check is None:
         return said
     leading = counted(told.check.things, "feature" if told.about == "features" else "flow")
+    weak = "" if told.check.named > told.check.random else "; so this says little"
     return (
         f"{said}: without the leading {leading} the score {_moves(told.check.named)}, "
-        f"without as many random ones it {_moves(told.check.random)}"
+        f"without as many random ones it {_moves(told.check.random)}{weak}"
     )
 
 
 def parts(told: Told) -> Iterator[tuple[str, str]]:
-    """Yield the largest amounts that raise the score, with their words."""
+    """Yield the largest amounts that raise the score, with their words.
+
+    Where no flow around one does, the largest groups of them are told all the same: a reader wants
+    to know in what company a flow was.
+    """
     left: dict[str, int] = {"flow": SINGLE}
     every: list[FeaturePart | FlowsPart] = [*told.features, *told.neighbours]
     raising = [each for each in every if each.amount > 0]
@@ -54,7 +59,9 @@ def parts(told: Told) -> Iterator[tuple[str, str]]:
         if left[each.kind] >= 0:
             yield signed(each.amount), each.words
     if not raising:
-        yield "", "nothing raises the score"
+        groups = sorted(told.neighbours, key=lambda each: -each.flows)[:SINGLE]
+        yield "", "nothing raises the score" + ("; the largest groups are:" if groups else "")
+        yield from ((signed(each.amount), each.words) for each in groups)
 
 
 def signed(amount: float) -> str:

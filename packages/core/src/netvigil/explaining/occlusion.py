@@ -102,12 +102,13 @@ class Occlusion:
         it is out of the whole window; where they are most of that too, there is nothing to compare
         with, which a remark says.
         """
-        named = _named(listed, most=len(near) // 2)
+        others = np.delete(np.arange(len(window.flow_id)), row)
+        named = _named(listed, together=len(near) // 2, alone=len(others) // 2)
         if named is None:
             return None, ()
         pool, words = near, "its neighbours"
         if 2 * len(named) > len(near):
-            pool, words = np.delete(np.arange(len(window.flow_id)), row), "the flows of its window"
+            pool, words = others, "the flows of its window"
         if 2 * len(named) > len(pool):
             said = "no check: most of the window was named, so a random choice would be the same"
             return None, (said,)
@@ -118,20 +119,22 @@ class Occlusion:
         return Faithfulness(fall[0], mean, things=len(named), draws=draws, pool=words), ()
 
 
-def _named(listed: list[tuple[Group, float]], *, most: int) -> Rows | None:
-    """Return the flows of the leading groups that raise the score, no more than `most` if it can.
+def _named(listed: list[tuple[Group, float]], *, together: int, alone: int) -> Rows | None:
+    """Return the flows of the leading groups that raise the score; None where nothing does.
 
-    Pairs of hosts where one raises it, else hosts, else single flows; None where nothing does.
+    Groups of more than `alone` flows are passed over where there are others, and several are taken
+    while they have no more than `together`. Single flows count only where no group raises it.
     """
     raising = [group for group, amount in listed if amount > 0]
-    if not raising:
+    groups = [group.rows for group in raising if group.kind != "flow"]
+    groups = groups or [group.rows for group in raising]
+    leading = [rows for rows in groups if len(rows) <= alone][: faithful.NAMED] or groups[:1]
+    if not leading:
         return None
-    best = next(kind for kind in KINDS if any(group.kind == kind for group in raising))
-    leading = [group.rows for group in raising if group.kind == best][: faithful.NAMED]
     named = leading[0]
     for rows in leading[1:]:
         both = np.union1d(named, rows)
-        named = both if len(both) <= most else named
+        named = both if len(both) <= together else named
     return named
 
 

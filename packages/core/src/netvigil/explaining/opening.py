@@ -1,12 +1,13 @@
-"""What a run left to explain: its bundle, its scores, and the source, wherever that lies now.
+"""What a run left to explain: its bundle, its scores, and its sources, wherever they lie now.
 
 A run folder keeps no path to its source, so that it can be given away; the source is looked for by
-name beside the run, or named, and its digest must be the one in the receipt.
+name beside the run, or named, and its digest must be the one in the receipt. A run with a test
+source of its own has two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from netvigil.bundle import MANIFEST
+from netvigil.cuts import Cuts
 from netvigil.errors import ConfigError, RunError, SourceError
-from netvigil.evaluation import Receipt
+from netvigil.evaluation import DataUse, Receipt
 from netvigil.outputs import read_scores
 from netvigil.sources import digest
 
@@ -29,7 +31,12 @@ class Scored:
 
     flow_id: NDArray[np.int64]
     score: NDArray[np.float64]
-    cut: float
+    cut: Cuts
+
+    @property
+    def first_cut(self) -> float:
+        """The cut, or the first one where it moves."""
+        return float(np.ravel(self.cut)[0]) if np.size(self.cut) else float("inf")
 
 
 def open_run(run: Path) -> tuple[Path, Receipt | None]:
@@ -47,24 +54,39 @@ def open_run(run: Path) -> tuple[Path, Receipt | None]:
     return run / "bundle", Receipt.from_json(receipt.read_bytes())
 
 
-def find_source(run: Path, receipt: Receipt | None, given: Path | None) -> tuple[Path, str]:
-    """Return where the source lies and its digest, which must be that of the run."""
+def find_sources(
+    run: Path, receipt: Receipt | None, given: Sequence[Path]
+) -> list[tuple[Path, str]]:
+    """Return where each source lies, in the order in which the run read them, with its digest.
+
+    Paths given are told apart by their digests; what is not given is looked for by name.
+
+    Raises:
+        SourceError: One is not to be found, or a path given is none of them.
+    """
+    found = [(path, digest(_there(path))) for path in given]
     if receipt is None:
-        if given is None:
-            msg = "A bundle is explained on a source."
-            raise ConfigError(msg, where=str(run), do="Add --source PATH.")
-        return given, digest(_there(given))
-    used = receipt.data[0]
-    for path in [given] if given else list(_places(run, used.source)):
-        if path.exists() or given:
-            sha256 = digest(_there(path))
-            if sha256 == used.sha256:
-                return path, sha256
-            if given:
-                msg = "This is not the source of the run, or it was changed since."
-                where = f"{path}: sha256 {sha256[:16]}, in the receipt {used.sha256[:16]}"
-                raise SourceError(msg, where=where, do="Name the file that the run read.")
-    msg = f"The run's source '{used.source}' is not to be found."
+        if len(found) != 1:
+            msg = "A bundle is explained on one source."
+            raise ConfigError(msg, where=str(run), do="Add --source PATH, once.")
+        return found
+    wanted = [use.sha256 for use in receipt.data]
+    stray = next(((path, sha256) for path, sha256 in found if sha256 not in wanted), None)
+    if stray is not None:
+        msg = "This is not the source of the run, or it was changed since."
+        listed = ", ".join(f"{use.source} {use.sha256[:16]}" for use in receipt.data)
+        where = f"{stray[0]}: sha256 {stray[1][:16]}; in the receipt: {listed}"
+        raise SourceError(msg, where=where, do="Name the file that the run read.")
+    by_digest = {sha256: path for path, sha256 in found}
+    return [(by_digest.get(use.sha256) or _search(run, use), use.sha256) for use in receipt.data]
+
+
+def _search(run: Path, use: DataUse) -> Path:
+    """Look for a source by its name and digest."""
+    for path in _places(run, use.source):
+        if path.exists() and digest(path) == use.sha256:
+            return path
+    msg = f"The run's source '{use.source}' is not to be found, or was changed."
     where = f"looked in the current folder, beside {run} and above it"
     raise SourceError(msg, where=where, do="Run folders keep no paths: add --source PATH.")
 

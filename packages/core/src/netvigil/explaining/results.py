@@ -118,12 +118,18 @@ class ExplainerUse(Model):
     version: str
 
 
+class SourceUse(Model):
+    """A source that was read to explain, by name and digest."""
+
+    name: str
+    sha256: str
+
+
 class Explanations(Model):
     """The whole document; `summary` is explainer -> feature -> mean absolute amount over flows."""
 
     schema_version: Literal["netvigil.explanations/1"] = "netvigil.explanations/1"
-    source: str
-    sha256: str
+    sources: tuple[SourceUse, ...]
     bundle: str
     method: str
     cut: float

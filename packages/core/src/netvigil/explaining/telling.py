@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvigil import parts
+from netvigil.classes import verdicts
 from netvigil.contracts import Contribution, Explanation, FlowFeatures, FlowTable, WindowGraphs
 from netvigil.explaining import words
 from netvigil.explaining.results import Check, ExplainedFlow, FeaturePart, FlowsPart, Told
 from netvigil.features import extract
 from netvigil.outputs import alerts_of, errors_at
-from netvigil.pipeline import Pipeline
+from netvigil.pipeline import Pipeline, encode_checked
 
 IDS = 20  # flow ids listed of a group of flows
 OTHERS = "all other features"
@@ -28,13 +29,13 @@ def tell(
     score: NDArray[np.float64],
     explained: Sequence[tuple[parts.Explainer, Sequence[Explanation]]],
     *,
-    cut: float,
+    alert: NDArray[np.bool_],
 ) -> list[ExplainedFlow]:
     """Put what explainers found about some flows of a window into words.
 
     Shapes:
         flows: those of the window, in its order; rows: int64 [explained]; score: float64
-            [explained]
+            [explained]; alert: bool [explained], whether the score lies above the flow's cut
         explained: explainer -> [explained]
     """
     chosen = flows.take(rows)
@@ -54,7 +55,8 @@ def tell(
             )
             for part, each in explained
         ]
-        found.append(_flow(row, float(score[place]), reasons[place], told, flows, cut=cut))
+        raised = bool(alert[place])
+        found.append(_flow(row, float(score[place]), reasons[place], told, flows, alert=raised))
     return found
 
 
@@ -65,7 +67,7 @@ def _flow(
     told: list[Told],
     flows: FlowTable,
     *,
-    cut: float,
+    alert: bool,
 ) -> ExplainedFlow:
     clock = flows.info.time_basis == "clock"
     return ExplainedFlow(
@@ -80,7 +82,7 @@ def _flow(
         packets=_both_ways(row, "packets"),
         bytes=_both_ways(row, "bytes"),
         score=score,
-        alert=score > cut,
+        alert=alert,
         reasons=tuple(reasons),
         told=tuple(told),
     )
@@ -141,6 +143,10 @@ def _reasons(
     score: NDArray[np.float64],
 ) -> list[list[str]]:
     """Return the reasons that alerts of these flows state, above the cut or not."""
+    verdict = None
+    if pipeline.assembly.classifier is not None:
+        encoded = encode_checked(pipeline.encoder, pipeline.assembly.encoder.name, window)
+        verdict = verdicts(encoded)[rows]
     alerts = alerts_of(
         pipeline,
         chosen,
@@ -148,6 +154,7 @@ def _reasons(
         window.flow_x[rows],
         "",
         cut=-np.inf,
+        verdict=verdict,
         errors=errors_at(pipeline, window, rows),
     )
     return cast("list[list[str]]", alerts.table["reasons"].to_pylist())

@@ -63,7 +63,8 @@ def axis_effect(comparison: Comparison, sweep: Sweep) -> Figure:
             _points(panel, FIGURES[key], sweep.values, at, shift=shift, color=series(number))
         panel.set_title(FIGURES[key].header, size=9)
         names = [named(value, longest=18) for value in sweep.values]
-        panel.set_xticks(range(len(names)), names, rotation=30 if len(names) > 3 else 0)
+        tilted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+        panel.set_xticks(range(len(names)), names, **(tilted if len(names) > 3 else {}))
         panel.set_xlim(-0.5, len(names) - 0.5)
         panel.grid(visible=False, axis="x")
     handles = [

@@ -101,7 +101,7 @@ def score_distribution(run: ReportedRun) -> Figure:
     axes.text(
         cut,
         0.99,
-        " cut",
+        " cut" if run.facts.moved is None else " first cut",
         color=INK["alert"],
         size=8,
         va="top",

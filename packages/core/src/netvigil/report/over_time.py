@@ -87,7 +87,10 @@ def _scores(axes: Axes, run: ReportedRun, table: pd.DataFrame, x: Any) -> None:
         label="median to 95th percentile of each bin",
     )
     axes.plot(x, table["score_max"], color=INK["own"], lw=1.1, label="highest score")
-    axes.axhline(run.facts.cut, color=INK["alert"], lw=1.1, label="cut")
+    if run.facts.moved is None:
+        axes.axhline(run.facts.cut, color=INK["alert"], lw=1.1, label="cut")
+    else:
+        axes.step(x, table["cut"], where="mid", color=INK["alert"], lw=1.1, label="cut, moving")
     loud = (table["alerts"] > 0).to_numpy()
     axes.scatter(
         x[loud],

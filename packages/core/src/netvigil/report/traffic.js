@@ -70,7 +70,7 @@ function traffic(run) {
   const truly = (edge) => data.labelled && edge.attacks > 0;
   const colour = (edge) => {
     if (setting("colour").value === "truth") return truly(edge) ? "var(--attack)" : "var(--benign)";
-    return edge.score > data.cut ? "var(--alert)" : "var(--benign)";
+    return edge.alerts > 0 ? "var(--alert)" : "var(--benign)";
   };
   const words = (edge) => [
     `${edge.src} \u2192 ${edge.dst}`,
@@ -109,7 +109,7 @@ function traffic(run) {
         ? `M${x0} ${y0} c-0.12 -0.16 0.12 -0.16 0 0`
         : `M${x0} ${y0} Q${(x0 + x1) / 2 + bend * (y1 - y0)} ${(y0 + y1) / 2 - bend * (x1 - x0)} ${x1} ${y1}`;
       const width = 0.005 + (0.03 * Math.log1p(edge.bytes)) / most;
-      const loud = setting("colour").value === "truth" ? truly(edge) : edge.score > data.cut;
+      const loud = setting("colour").value === "truth" ? truly(edge) : edge.alerts > 0;
       const line = draw("path", { d: path, style: `stroke: ${colour(edge)}`, "stroke-width": width, "stroke-opacity": loud ? 0.95 : 0.45 });
       const hit = draw("path", { d: path, class: "hit", "stroke-width": 0.06 });
       hit.addEventListener("pointerenter", () => { tip.textContent = words(edge); light((each) => each === edge); });

@@ -174,12 +174,16 @@ def _traffic_words(facts: Facts, bins: int) -> str:
 def _alert_words(run: ReportedRun, listed: int) -> str:
     facts = run.facts
     provenance = run.receipt.threshold.provenance
+    cut = f"the cut of {facts.cut:.4g}"
+    if facts.moved is not None:
+        low, high = facts.moved
+        cut = f"a cut that begins at {facts.cut:.4g} and moves between {low:.4g} and {high:.4g}"
     if not facts.alerts:
-        return f"No test flow scores above the cut of {facts.cut:.4g}. {provenance}"
+        return f"No test flow scores above {cut}. {provenance}"
     shown = f"the {listed:,} highest are listed" if listed < facts.alerts else "all are listed"
     return (
-        f"{facts.alerts:,} of {facts.test_flows:,} test flows score above the cut of "
-        f"{facts.cut:.4g}; {shown}. {provenance}"
+        f"{facts.alerts:,} of {facts.test_flows:,} test flows score above "
+        f"{cut}; {shown}. {provenance}"
     )
 
 
@@ -219,7 +223,6 @@ def data(run: ReportedRun, *, share: float = 1.0) -> dict[str, Any]:
     ]
     return {
         "clock": run.facts.clock,
-        "cut": run.facts.cut,
         "calm": [BENIGN, UNKNOWN],
         "labelled": run.facts.labelled,
         "bins": bins,

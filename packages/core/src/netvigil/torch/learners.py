@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netvigil.contracts import WindowGraphs
+from netvigil.torch.rows import RowBatch
 
 
 class Batch(Protocol):
@@ -64,13 +66,33 @@ class Learner(Protocol[B]):
         ...
 
 
+class RowLearner(Protocol):
+    """What a method brings that learns from flows one by one, in random order; see `fit_rows`.
+
+    A checkpoint keeps its `network` and nothing else.
+    """
+
+    @property
+    def network(self) -> nn.Module:
+        """The parameters to learn."""
+        ...
+
+    def columns(self, graphs: WindowGraphs) -> tuple[NDArray[Any], ...]:
+        """Return what a step needs of each flow: arrays [flows, ...], of the same types always."""
+        ...
+
+    def losses(self, batch: RowBatch, step: Step) -> Mapping[str, Tensor]:
+        """Return scalars by name, see `Learner.losses`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Trained:
     """How a fit went. The network is in eval mode and holds the weights of `best_epoch`.
 
     `monitored` says which loss `best_loss` is. `history` has one entry per epoch: `epoch`, `train`
     and `validation` (None where nothing was held out), each term's mean over flows. `batch_flows`
-    is the most flows that a step was given, larger windows apart.
+    is the most flows that a training step was given, larger windows apart.
     """
 
     epochs: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar
@@ -21,12 +21,17 @@ from netvigil.torch.adam import Adam
 from netvigil.torch.batches import Batches
 from netvigil.torch.checkpoints import Checkpoint, Checkpoints
 from netvigil.torch.generators import generator
-from netvigil.torch.learners import Learner, Step, Trained
+from netvigil.torch.learners import Batch, Learner, RowLearner, Step, Trained
+from netvigil.torch.rows import JUDGED, Rows
+from netvigil.torch.schedule import step_size
 from netvigil.torch.settings import TrainingConfig
+from netvigil.torch.sgd import Sgd
 
-L = TypeVar("L", bound=Learner[Any])
+L = TypeVar("L", bound=Learner[Any] | RowLearner)
+Walk = Callable[[int], Iterable[Batch]]
+"""Gives the batches of an epoch."""
 _CALMER = "Lower learning_rate, set clip_norm, or look for extreme values in the features."
-_BUILD, _TRAIN, _VALIDATE = range(3)  # the streams of random numbers of one seed
+_BUILD, _TRAIN, _VALIDATE, _ORDER = range(4)  # the streams of random numbers of one seed
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Task(Generic[L]):
 
     Shapes:
         sizes: int64 [windows], flows of each window
-        held_out: number of the first window held out for validation; as many where none is
+        held_out: number of the first window held out for validation, or with `by_row` of the first
+            flow; as many as there are where none is
     """
 
     make: Callable[[torch.device, torch.Generator], L]
@@ -47,6 +53,27 @@ class Task(Generic[L]):
     device: torch.device
     sizes: NDArray[np.int64]
     held_out: int
+    by_row: bool = False
+
+    @property
+    def units(self) -> int:
+        """What `held_out` counts: the number of all windows, or with `by_row` of all flows."""
+        return self.flows if self.by_row else len(self.sizes)
+
+    @property
+    def flows(self) -> int:
+        """Number of all flows."""
+        return int(self.sizes.sum())
+
+    @property
+    def train_flows(self) -> int:
+        """Number of the flows that are not held out."""
+        return self.held_out if self.by_row else int(self.sizes[: self.held_out].sum())
+
+    @property
+    def largest(self) -> int:
+        """Flows of the largest thing that cannot be divided."""
+        return 1 if self.by_row else int(self.sizes.max())
 
     def say(self, event: str, **values: object) -> None:
         """Write a line to the log."""
@@ -56,9 +83,37 @@ class Task(Generic[L]):
         """Make the learner with its initial weights, the same ones at every call."""
         return self.make(self.device, generator(self.seed, _BUILD))
 
-    def batches(self, learner: L, flows: int, *, held_out: bool) -> Batches[Any]:
-        """Return the windows of one part as batches of at most `flows` flows."""
-        first, last = (self.held_out, len(self.sizes)) if held_out else (0, self.held_out)
+    def walks(self, learner: L, flows: int) -> tuple[Walk, Walk | None]:
+        """Return the train part and the part held out, as batches of at most `flows` flows."""
+        if self.by_row:
+            return self._rows(learner, flows)
+        train = self._batches(learner, flows, 0, self.held_out)
+        if self.held_out == self.units:
+            return (lambda _: train), None
+        held_out = self._batches(learner, flows, self.held_out, self.units)
+        return (lambda _: train), (lambda _: held_out)
+
+    def largest_batch(self, learner: L, flows: int) -> Batch:
+        """Make the largest training batch of at most `flows` flows."""
+        if self.by_row:
+            first: Batch = next(iter(self._rows(learner, flows)[0](0)))
+            return first
+        batch: Batch = self._batches(learner, flows, 0, self.held_out).largest()
+        return batch
+
+    def _rows(self, learner: Any, flows: int) -> tuple[Walk, Walk | None]:
+        rows = Rows(self.windows, learner.columns, flows=self.flows, device=self.device)
+
+        def train(epoch: int) -> Iterable[Batch]:
+            rng = generator(self.seed, _ORDER, epoch)
+            return rows.shuffled(0, self.held_out, flows=flows, rng=rng)
+
+        def validation(_: int) -> Iterable[Batch]:
+            return rows.ordered(self.held_out, self.flows, flows=max(flows, JUDGED))
+
+        return train, None if self.held_out == self.flows else validation
+
+    def _batches(self, learner: Any, flows: int, first: int, last: int) -> Batches[Any]:
         return Batches(
             self.windows,
             lambda graphs: learner.batch(graphs, self.device),
@@ -76,13 +131,9 @@ class Fit(Generic[L]):
         self.task, self.flows, self.checkpoints = task, flows, checkpoints
         self.learner = task.start()
         self.network = self.learner.network
-        self.optimizer = Adam(list(self.network.parameters()), task.config)
-        self.train = task.batches(self.learner, flows, held_out=False)
-        self.validation = (
-            task.batches(self.learner, flows, held_out=True)
-            if task.held_out < len(task.sizes)
-            else None
-        )
+        kind = Sgd if task.config.optimizer == "sgd" else Adam
+        self.optimizer: Adam | Sgd = kind(list(self.network.parameters()), task.config)
+        self.train, self.validation = task.walks(self.learner, flows)
         self.history: list[dict[str, Any]] = []
         self.best_epoch, self.best_loss = -1, math.inf
         self.best: dict[str, Tensor] = {}
@@ -91,17 +142,18 @@ class Fit(Generic[L]):
         """Train until done; leave the best weights in the network, in eval mode."""
         while not self._done():
             begin, epoch = time.perf_counter(), len(self.history)
-            train = self._epoch(epoch, self.train, training=True)
+            self.optimizer.rate = step_size(self.task.config, [_judged(h) for h in self.history])
+            train = self._epoch(epoch, self.train(epoch), training=True)
             held_out = (
                 None
                 if self.validation is None
-                else self._epoch(epoch, self.validation, training=False)
+                else self._epoch(epoch, self.validation(epoch), training=False)
             )
             self.history.append({"epoch": epoch, "train": train, "validation": held_out})
-            shown = held_out or train
-            self._keep_best(epoch, shown.get("judged", shown["total"]))
+            self._keep_best(epoch, _judged(self.history[-1]))
             took = round(time.perf_counter() - begin, 6)
-            self.task.say("epoch", **self.history[-1], seconds=took)
+            rate = {} if self.task.config.schedule == "none" else {"rate": self.optimizer.rate}
+            self.task.say("epoch", **self.history[-1], **rate, seconds=took)
             if self.checkpoints is not None and (self.checkpoints.due() or self._done()):
                 self.checkpoints.write(self._checkpoint())
         self.network.load_state_dict(self.best)
@@ -227,10 +279,16 @@ class Fit(Generic[L]):
         return f"the last good checkpoint, after {epochs} epochs, is {self.checkpoints.path}"
 
 
+def _judged(epoch: Mapping[str, Any]) -> float:
+    """Return the loss that an epoch of the history is compared by."""
+    shown = epoch["validation"] or epoch["train"]
+    return float(shown.get("judged", shown["total"]))
+
+
 def try_step(task: Task[Any], flows: int) -> None:
     """Do one step with the largest batch of at most so many flows, on weights nobody keeps."""
     learner = task.start()
-    largest = task.batches(learner, flows, held_out=False).largest()
+    largest = task.largest_batch(learner, flows)
     rng = generator(task.seed, _TRAIN, 0, device=task.device)
     loss = learner.losses(largest, Step(epoch=0, training=True, generator=rng, number=0))["total"]
     loss.backward()

@@ -16,9 +16,19 @@ class TrainingConfig(PartConfig):
     patience: int | None = Field(
         20, ge=1, description="stop after so many epochs without a better loss; none: never"
     )
-    optimizer: Literal["adamw", "adam"] = Field("adamw", description="which optimizer")
+    optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="which optimizer")
     learning_rate: float = Field(1e-3, gt=0, description="step size")
-    weight_decay: float = Field(1e-5, ge=0, description="decoupled for adamw, L2 for adam")
+    momentum: float = Field(0.0, ge=0, lt=1, description="share of the last step kept; only sgd")
+    schedule: Literal["none", "plateau", "cosine"] = Field(
+        "none",
+        description="how the step size changes: plateau halves it after schedule_patience epochs "
+        "without a better loss, cosine lets it fall to lowest_rate in the last epoch",
+    )
+    schedule_patience: int = Field(
+        3, ge=1, description="stale epochs after which the step size is halved; only plateau"
+    )
+    lowest_rate: float = Field(1e-6, ge=0, description="a schedule stops at this step size")
+    weight_decay: float = Field(1e-5, ge=0, description="decoupled for adamw, L2 for adam and sgd")
     clip_norm: float | None = Field(None, gt=0, description="clip gradients to this norm")
     batch: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto",

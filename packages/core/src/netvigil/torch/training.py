@@ -1,10 +1,12 @@
 """The training loop of all methods: seeded, with early stopping, resumable, in plain PyTorch.
 
-A method gives a `Learner`: a network, how windows become a batch, and the losses of a batch.
+A method gives a `Learner`: a network, how windows become a batch, and the losses of a batch; or, to
+`fit_rows`, a `RowLearner`, which sees flows one by one in random order.
 Everything random comes from `generator(seed, ...)`: one stream for the initial weights, one per
-epoch of training, and one for validation, which therefore sees the same noise in every epoch. So a
-resumed fit draws what an uninterrupted one would have drawn, and on a CPU ends in the same bits; on
-a GPU the order of atomic additions varies, and with it the last digits.
+epoch of training (and of the order of rows), and one for validation, which therefore sees the same
+noise in every epoch. So a resumed fit draws what an uninterrupted one would have drawn, and on a
+CPU ends in the same bits; on a GPU the order of atomic additions varies, and with it the last
+digits.
 """
 
 from __future__ import annotations
@@ -23,11 +25,22 @@ from netvigil.protocols import Watch
 from netvigil.torch.batches import flows_per_window
 from netvigil.torch.checkpoints import Checkpoint, Checkpoints
 from netvigil.torch.device import resolve_device, threads_for
-from netvigil.torch.learners import Batch, Learner, Step, Trained
+from netvigil.torch.learners import Batch, Learner, RowLearner, Step, Trained
 from netvigil.torch.loop import Fit, Task, try_step
 from netvigil.torch.settings import TrainingConfig
 
-__all__ = ["AUTO_FLOWS", "Batch", "Learner", "Step", "Trained", "fit_network", "hold_out"]
+__all__ = [
+    "AUTO_FLOWS",
+    "Batch",
+    "Learner",
+    "RowLearner",
+    "Step",
+    "Trained",
+    "fit_network",
+    "fit_rows",
+    "hold_out",
+    "rows_before_hold_out",
+]
 
 AUTO_FLOWS = {"cpu": 16_384, "cuda": 131_072}
 """Most flows per step for `batch = "auto"`: larger steps were no faster on two cores, and a GPU
@@ -37,6 +50,8 @@ AUTO_STEPS, LEAST_FLOWS = 16, 256
 a short capture must not mean a network that was hardly trained."""
 
 L = TypeVar("L", bound=Learner[Any])
+R = TypeVar("R", bound=RowLearner)
+E = TypeVar("E", bound=Learner[Any] | RowLearner)  # either
 
 
 def fit_network(
@@ -61,24 +76,71 @@ def fit_network(
             checkpoint); not enough memory on the device (says which batch would fit); a checkpoint
             of other settings, another seed or other data.
     """
-    require_reiterable(windows)
-    sizes = flows_per_window(windows)
+    sizes = _sizes(windows, name)
+    held_out = hold_out(sizes, config.validation)
+    device = resolve_device(config.device)
+    return _fit(Task(make, windows, config, seed, watch, name, device, sizes, held_out))
+
+
+def fit_rows(
+    make: Callable[[torch.device, torch.Generator], R],
+    windows: WindowStream,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    watch: Watch,
+    name: str,
+) -> tuple[R, Trained]:
+    """Train on flows one by one, shuffled anew in every epoch, wherever windows begin and end.
+
+    Held out is the share `config.validation` of all flows, the latest ones; see
+    `rows_before_hold_out`. All else is as in `fit_network`; `config.batch_windows` is not used.
+
+    Raises:
+        ConfigError, ContractError, TrainingError: As `fit_network` does.
+    """
+    sizes = _sizes(windows, name)
+    held_out = rows_before_hold_out(int(sizes.sum()), config.validation)
+    device = resolve_device(config.device)
+    return _fit(
+        Task(make, windows, config, seed, watch, name, device, sizes, held_out, by_row=True)
+    )
+
+
+def rows_before_hold_out(flows: int, share: float) -> int:
+    """Return how many of so many flows are trained on: all but about the latest `share`.
+
+    At least one is trained on, and one held out, unless the share is 0 or there is but one flow.
+
+    Example:
+        >>> [rows_before_hold_out(flows, 0.2) for flows in (1, 2, 100)]
+        [1, 1, 80]
+    """
+    held_out = 0 if share == 0 or flows == 1 else max(round(flows * share), 1)
+    return max(flows - held_out, 1)
+
+
+def _sizes(windows: WindowStream, name: str) -> NDArray[np.int64]:
+    """Return the flows of every window; refuses a one-shot iterator and a stream of no flow."""
+    sizes = flows_per_window(require_reiterable(windows))
     if not sizes.sum():
         msg = f"'{name}' was given no flow to train on."
         raise TrainingError(msg, do="Check the split and what train.drop_attacks leaves.")
-    held_out = hold_out(sizes, config.validation)
-    device = resolve_device(config.device)
-    task = Task(make, windows, config, seed, watch, name, device, sizes, held_out)
+    return sizes
+
+
+def _fit(task: Task[E]) -> tuple[E, Trained]:
+    """Fit, with smaller batches where one does not fit into the device's memory."""
     checkpoints = _checkpoints(task)
     found = None if checkpoints is None else checkpoints.read()
     flows = _most_flows(task) if found is None else int(found.values["batch_flows"])
     task.say(
         "fit",
-        device=str(device),
+        device=str(task.device),
         batch_flows=flows,
-        monitored="train" if held_out == len(sizes) else "validation",
-        train_flows=int(sizes[:held_out].sum()),
-        validation_flows=int(sizes[held_out:].sum()),
+        monitored="train" if task.held_out == task.units else "validation",
+        train_flows=task.train_flows,
+        validation_flows=task.flows - task.train_flows,
     )
     while True:
         done = _attempt(task, flows, checkpoints, found)
@@ -128,8 +190,8 @@ def _checkpoints(task: Task[Any]) -> Checkpoints | None:
 
 
 def _attempt(
-    task: Task[L], flows: int, checkpoints: Checkpoints | None, found: Checkpoint | None
-) -> tuple[L, Trained] | None:
+    task: Task[E], flows: int, checkpoints: Checkpoints | None, found: Checkpoint | None
+) -> tuple[E, Trained] | None:
     """Fit with batches of at most so many flows; None where the device's memory does not do."""
     try:
         fit = Fit(task, flows, checkpoints)
@@ -143,6 +205,8 @@ def _attempt(
 
 def _flows_per_step(task: Task[Any], flows: int) -> int:
     """Return about how many flows a step has."""
+    if task.by_row:
+        return flows
     if task.config.batch_windows is None:
         return max(flows, int(task.sizes.mean()))
     return int(task.sizes.mean() * task.config.batch_windows)
@@ -150,13 +214,13 @@ def _flows_per_step(task: Task[Any], flows: int) -> int:
 
 def _most_flows(task: Task[Any]) -> int:
     """Return how many flows a step may have, as far as that is settled before the first one."""
-    config, total = task.config, int(task.sizes.sum())
-    if config.batch_windows is not None:
+    config, total = task.config, task.flows
+    if config.batch_windows is not None and not task.by_row:
         return total  # no limit: windows are counted instead
     if config.batch != "auto":
         return min(config.batch, total)
-    train = int(task.sizes[: task.held_out].sum())
-    return min(AUTO_FLOWS[task.device.type], max(train // AUTO_STEPS, LEAST_FLOWS), total)
+    few = max(task.train_flows // AUTO_STEPS, LEAST_FLOWS)
+    return min(AUTO_FLOWS[task.device.type], few, total)
 
 
 def _fewer_flows(task: Task[Any], flows: int) -> int:
@@ -165,7 +229,7 @@ def _fewer_flows(task: Task[Any], flows: int) -> int:
     Raises:
         TrainingError: The user chose the batch, or one window alone is too large.
     """
-    largest, config = int(task.sizes.max()), task.config
+    largest, config = task.largest, task.config
     if task.device.type == "cuda":
         torch.cuda.empty_cache()
     if config.batch_windows is None and config.batch == "auto" and flows > largest:

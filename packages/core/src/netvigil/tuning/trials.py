@@ -31,6 +31,7 @@ from netvigil.tuning.files import plan
 from netvigil.tuning.material import Material, preparation
 from netvigil.tuning.objectives import Goal, agreement, average_precision
 from netvigil.tuning.spaces import Point
+from netvigil.windows import ChainedWindows
 
 
 class NoLossError(ConfigError):
@@ -119,12 +120,13 @@ class Trials:
             def encode(windows: WindowGraphs) -> EncodedFlows:
                 return encode_checked(encoder, chosen.name, windows)
 
-            made = Encoding(
-                made.loss,
-                encode_rows(encode, self.material.train, rows),
-                encode_rows(encode, self.material.calibrate, None),
-                self._held_out(encode, fit_flows, seed),
-            )
+            train = encode_rows(encode, self.material.train, rows)
+            held_out = self._held_out(encode, fit_flows, seed)
+            if self.material.held_out is not None and isinstance(encoder, protocols.Refits):
+                whole = ChainedWindows((self.material.train, self.material.held_out))
+                encoder = encoder.refit(whole, seed=seed)
+            calibrate = encode_rows(encode, self.material.calibrate, None)
+            made = Encoding(made.loss, train, calibrate, held_out)
         made.save(path)
         shutil.rmtree(self._checkpoints(number, seed), ignore_errors=True)
         return made

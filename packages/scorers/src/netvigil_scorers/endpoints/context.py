@@ -114,6 +114,10 @@ class Context:
         self.features_ = features
         return self
 
+    def refit(self, windows: WindowStream, *, seed: int) -> Self:
+        """Fit on the whole train range, once scorers are calibrated on what was held out."""
+        return self.fit(windows, seed=seed)
+
     def encode(self, windows: WindowGraphs) -> EncodedFlows:
         """Compare each flow; its terms depend on nothing but itself."""
         self._require_fit()

@@ -69,6 +69,10 @@ class Rarity:
         self._counts = counts
         return self
 
+    def refit(self, windows: WindowStream, *, seed: int) -> Self:
+        """Fit on the whole train range, once scorers are calibrated on what was held out."""
+        return self.fit(windows, seed=seed)
+
     def encode(self, windows: WindowGraphs) -> EncodedFlows:
         """Look each flow up; its terms depend on nothing but itself."""
         if not self._counts:

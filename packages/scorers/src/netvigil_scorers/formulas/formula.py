@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from netvigil.errors import BundleError
 from netvigil.protocols import State
-from netvigil_scorers.formulas.threads import one_blas_thread
+from netvigil_scorers.formulas.threads import one_blas_thread, side_by_side
 
 F = TypeVar("F", bound="Formula")
 T = TypeVar("T", bound=np.generic)
@@ -26,7 +26,8 @@ class Formula(Protocol):
     """A fitted detector as data.
 
     `score` is only ever given a multiple of `block_rows` rows, and at most `most_rows`. Where both
-    are equal it sees one shape; a formula that never looks across rows takes any number (1).
+    are equal it sees one shape; a formula that never looks across rows takes any number (1). One
+    that says `searches` is given its blocks several at a time.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -61,13 +62,22 @@ def in_blocks(
     window of fifty, or in a batch of a million.
     """
     out = np.empty(len(rows), dtype=kind)
+
+    def one(number: int) -> None:
+        first = number * formula.most_rows
+        block = np.ascontiguousarray(rows[first : first + formula.most_rows])
+        filled = len(block)
+        if lacking := -filled % formula.block_rows:
+            block = np.concatenate([block, np.repeat(block[-1:], lacking, axis=0)])
+        out[first : first + filled] = measure(block)[:filled]
+
+    blocks = -(-len(rows) // formula.most_rows)
     with one_blas_thread():
-        for first in range(0, len(rows), formula.most_rows):
-            block = np.ascontiguousarray(rows[first : first + formula.most_rows])
-            filled = len(block)
-            if lacking := -filled % formula.block_rows:
-                block = np.concatenate([block, np.repeat(block[-1:], lacking, axis=0)])
-            out[first : first + filled] = measure(block)[:filled]
+        if getattr(formula, "searches", False):
+            side_by_side(one, blocks)
+        else:
+            for number in range(blocks):
+                one(number)
     return out
 
 

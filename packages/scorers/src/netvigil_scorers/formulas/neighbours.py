@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-# Whole tiles, see `GEMM_ROWS`. At scikit-learn's own 256, one in a hundred flows got other bits
-# when it was one of the last four rows.
+# What scikit-learn's brute-force search multiplies at a time, and the rows of a block. Whole tiles,
+# see `GEMM_ROWS`: at its own 256, one in a hundred flows got other bits as one of the last four.
 CHUNK = 2 * 192
 
 
@@ -66,10 +66,9 @@ class Distance:
         kept: float32 [training flows, dim]
     """
 
-    # scikit-learn's brute-force search multiplies `CHUNK` rows at a time, however many it is given;
-    # a distance is the same whether its threads share out these rows or the kept flows.
     block_rows: ClassVar[int] = CHUNK
-    most_rows: ClassVar[int] = 42 * CHUNK  # 16,128: enough to keep many threads busy
+    most_rows: ClassVar[int] = CHUNK
+    searches: ClassVar[bool] = True
 
     kept: NDArray[np.float32]
     n_neighbors: int
@@ -108,10 +107,10 @@ class Density:
             flow's distance to its k-th neighbour and its local reachability density
     """
 
-    # One shape: which of several neighbours at the same distance is taken depends on how
-    # scikit-learn's threads share the work, and that on the number of rows.
-    block_rows: ClassVar[int] = 3 * CHUNK
-    most_rows: ClassVar[int] = 3 * CHUNK
+    # One shape: which of several neighbours at the same distance is taken depends on it.
+    block_rows: ClassVar[int] = CHUNK
+    most_rows: ClassVar[int] = CHUNK
+    searches: ClassVar[bool] = True
 
     kept: NDArray[np.float32]
     reach: NDArray[np.float64]

@@ -8,6 +8,10 @@ Fisher's rule. No part can decide alone, whatever it says: a group's evidence en
 logarithm of the number of held-out flows, so the noise of a group without signal, about 1, matters
 only where few flows are held out. The README says what parts without signal cost on real data.
 
+Encoders that only count are fitted again once held-out flows are encoded, so that a host pair first
+seen late in training is known: held-out flows then look a little stranger than flows to come, which
+only makes probabilities larger than they are.
+
 The calibration range is left to the threshold: it holds whatever attacks happened in it (all of it,
 in one of our captures), and against them no attack looks unusual.
 """

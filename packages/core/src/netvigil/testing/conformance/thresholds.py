@@ -9,7 +9,7 @@ import numpy as np
 
 from netvigil import parts
 from netvigil.errors import NetvigilError
-from netvigil.protocols import Calibration
+from netvigil.protocols import Calibration, MovingCut
 from netvigil.testing.conformance.learners import Lesson, Results, learner_checks
 from netvigil.testing.conformance.rules import Subject, checks
 
@@ -77,6 +77,50 @@ def order_of_scores_is_irrelevant(subject: Subject) -> None:
     )
 
 
+def a_moving_cut_looks_back_only(subject: Subject) -> None:
+    """A cut that moves begins at `cut_`; no flow changes its own cut, or that of one before it."""
+    usual = _usual(subject)
+    made = subject.make().fit(usual, seed=0)
+    first = made.cut_
+    if not isinstance(made, MovingCut):
+        return
+    start, score = _later(usual)
+    cuts = made.follow().cuts(start, score)
+    subject.require(
+        cuts.shape == score.shape and np.isfinite(cuts).all() and cuts[0] == first,
+        "`cuts` gives each flow one finite cut, the first of them `cut_`.",
+        found=f"{cuts.shape} cuts of {len(score)} flows; the first is {cuts[:1]}, not {first}.",
+    )
+    for changed in (len(score) // 3, len(score) // 2, len(score) - 1):
+        other = score.copy()
+        other[changed:] = other[changed:] * 5 + 1
+        again = made.follow().cuts(start, other)
+        subject.require(
+            np.array_equal(again[: changed + 1], cuts[: changed + 1]),
+            "a cut depends on flows of earlier windows only.",
+            found=f"Other scores from flow {changed} on change cuts up to it.",
+            mend="Choose the cut of a window before its flows are seen.",
+        )
+
+
+def batches_do_not_move_a_cut(subject: Subject) -> None:
+    """How flows come in batches makes no difference to a cut that moves, bit for bit."""
+    usual = _usual(subject)
+    made = subject.make().fit(usual, seed=0)
+    if not isinstance(made, MovingCut):
+        return
+    start, score = _later(usual)
+    follower = made.follow()
+    pieces = np.split(np.arange(len(score)), [1, 2, 500, 501, 2_000])
+    parted = [follower.cuts(start[rows], score[rows]) for rows in pieces]
+    subject.require(
+        np.array_equal(np.concatenate(parted), made.follow().cuts(start, score)),
+        "batches do not move a cut.",
+        mend="Keep what belongs to an unfinished window until the window ends; begin afresh in "
+        "every `follow`.",
+    )
+
+
 def an_empty_range_is_refused_in_words(subject: Subject) -> None:
     """An empty range, or missing labels where they are needed, give an error of netvigil's."""
     usual = _usual(subject)
@@ -115,6 +159,13 @@ def _score_shapes() -> dict[str, Any]:
 
 def _usual(subject: Subject) -> Calibration:
     return _calibration(subject, np.exp(np.random.default_rng(52).standard_normal(3_000)))
+
+
+def _later(usual: Calibration) -> tuple[Any, Any]:
+    """Return a day of scores after the usual range that drift upwards: start times, scores."""
+    rng = np.random.default_rng(54)
+    drift = np.linspace(1, 2, 6_000)
+    return 7_200_000_000 + np.arange(6_000) * 14_400_000, drift * rng.choice(usual.score, 6_000)
 
 
 def _calibration(subject: Subject, score: Any) -> Calibration:
@@ -157,10 +208,14 @@ def _lesson(subject: Subject) -> Lesson:
     def answers(made: Any) -> Results:
         # The cut is what a threshold is used for; the sentence must survive with it.
         words = made.provenance()
-        return {"cut": made.cut_, "provenance": words}
+        found: dict[str, Any] = {"cut": made.cut_, "provenance": words}
+        if isinstance(made, MovingCut):
+            found["cuts"] = made.follow().cuts(*_later(usual))
+        return found
 
+    usual = _usual(subject)
     other = _calibration(subject, np.random.default_rng(53).standard_normal(2_000) * 40)
-    return Lesson(_usual(subject), other, answers)
+    return Lesson(usual, other, answers)
 
 
 CHECKS = (
@@ -170,6 +225,8 @@ CHECKS = (
         cut_is_one_finite_number,
         provenance_is_a_sentence,
         order_of_scores_is_irrelevant,
+        a_moving_cut_looks_back_only,
+        batches_do_not_move_a_cut,
         an_empty_range_is_refused_in_words,
     ),
     *learner_checks(parts.Threshold, _lesson),

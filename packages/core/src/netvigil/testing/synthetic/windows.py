@@ -7,6 +7,7 @@ import numpy as np
 from netvigil.contracts import WindowGraphs
 
 WINDOW_US = 180_000_000
+SERVICES = 5
 
 
 def windows(
@@ -22,7 +23,7 @@ def windows(
 
     The first window holds one flow of a host with itself, the second (if any) no flow at all, the
     others between half and one and a half times `flows`. Ids count up from 0; host keys repeat
-    across windows; there are three services.
+    across windows, and so do the keys of a handful of services.
     """
     rng = np.random.default_rng([seed, count, flows, nodes, features])
     sizes = rng.integers(max(flows // 2, 1), flows + flows // 2 + 1, count)
@@ -37,7 +38,7 @@ def windows(
     x = factor @ rng.standard_normal((2, features)) + 0.3 * rng.standard_normal((total, features))
     ends = [(rng.random(total) * per_flow).astype(np.int32) for _ in range(2)]
     bare = schema == "flows-only"
-    service = np.random.default_rng([seed, total]).choice(pool[:3], total)
+    service = rng.integers(1, SERVICES + 1, total, np.uint64)
     return WindowGraphs(
         schema=schema,
         feature_names=tuple(f"x_{i}" for i in range(features)),

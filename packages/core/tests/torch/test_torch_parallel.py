@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from netvigil_autographad.parallel import side_by_side
+from netvigil.torch.parallel import side_by_side
 
 CPU = torch.device("cpu")
 

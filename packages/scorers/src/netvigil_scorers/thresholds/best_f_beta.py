@@ -1,8 +1,14 @@
-"""`best-f1`: the cut with the best F1 of the attack class on labelled flows. Supervised."""
+"""`best-f-beta`: the cut with the best F-beta of the attack class on labelled flows. Supervised.
+
+`best-f1` is the same with beta 1.
+"""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
+from pydantic import Field
 
 from netvigil.errors import ContractError, IncompatiblePartsError
 from netvigil.parts import PartConfig
@@ -10,32 +16,46 @@ from netvigil.protocols import Calibration
 from netvigil_scorers.thresholds.ruled import Cut
 
 
+class BestFBetaConfig(PartConfig):
+    """Settings of `best-f-beta`."""
+
+    beta: float = Field(
+        1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How many times as much recall counts as precision.",
+    )
+
+
 class BestF1Config(PartConfig):
     """`best-f1` has no settings."""
 
+    beta: ClassVar[float] = 1.0
 
-def choose(config: BestF1Config, calibration: Calibration) -> Cut:
-    """Try a cut below every distinct score; of equal F1 the highest cut wins, as it alerts least.
+
+def choose(config: BestFBetaConfig | BestF1Config, calibration: Calibration) -> Cut:
+    """Try a cut below every distinct score; of equal figures the highest cut, as it alerts least.
 
     Raises:
         IncompatiblePartsError: If there are no labels.
         ContractError: If no known flow of the calibration range is an attack.
     """
-    del config
+    name = "F1" if config.beta == 1 else f"F-beta (beta {config.beta:g})"
     if calibration.is_attack is None or calibration.known is None:
-        msg = "Threshold 'best-f1' needs labels of the calibration range."
+        msg = f"A threshold by best {name} needs labels of the calibration range."
         raise IncompatiblePartsError(msg, do="Give [labels], or use a label-free threshold.")
     scores = calibration.score[calibration.known]
     attack = calibration.is_attack[calibration.known]
     if not attack.any():
-        msg = f"None of the {len(scores):,} labelled calibration flows is an attack: no F1."
+        msg = f"None of the {len(scores):,} labelled calibration flows is an attack: no {name}."
         raise ContractError(msg, do="Move the split, or use a label-free threshold.")
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     last = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))  # the last flow of each tie
     hits = np.cumsum(attack[order])[last]
-    f1 = 2.0 * hits / (last + 1 + attack.sum())
-    best = int(np.argmax(f1))
+    weight = config.beta**2
+    figure = (1.0 + weight) * hits / (last + 1 + weight * attack.sum())
+    best = int(np.argmax(figure))
     lowest = float(ranked[last[best]])
     below = (
         float(ranked[last[best + 1]])
@@ -43,7 +63,7 @@ def choose(config: BestF1Config, calibration: Calibration) -> Cut:
         else float(np.nextafter(lowest, -np.inf))
     )
     how = (
-        f"Supervised: the best F1 of the attack class ({f1[best]:.4f}) on {len(scores):,} labelled "
-        f"calibration flows, {int(attack.sum()):,} of them attacks."
+        f"Supervised: the best {name} of the attack class ({figure[best]:.4f}) on {len(scores):,} "
+        f"labelled calibration flows, {int(attack.sum()):,} of them attacks."
     )
     return Cut(below, how)
