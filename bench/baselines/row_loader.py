@@ -34,7 +34,7 @@ def train(made: nn.Module, x: Tensor, *, batch: int, epochs: int) -> float:
         for (rows,) in loader:
             loss = nn.functional.mse_loss(made(rows), rows)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.item() * len(rows)
     return total / len(x)
@@ -43,4 +43,5 @@ def train(made: nn.Module, x: Tensor, *, batch: int, epochs: int) -> float:
 @torch.no_grad()
 def score(made: nn.Module, x: Tensor) -> Tensor:
     """Return each row's mean squared error, all rows in one batch."""
-    return (made(x) - x).square().mean(1)
+    error: Tensor = (made(x) - x).square().mean(1)
+    return error

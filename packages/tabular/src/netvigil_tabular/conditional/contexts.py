@@ -132,8 +132,10 @@ class Contexts:
             if summed.shape != (size, len(mean)) or counted.shape != (size,):
                 msg = f"{size} contexts have sums {summed.shape} and counts {counted.shape}"
                 raise ValueError(msg)
-        tensors = [tuple(torch.from_numpy(np.array(a)) for a in group) for group in (away, flows)]
-        return Contexts(config, keys, *tensors, torch.from_numpy(np.array(mean)))
+        sums, counts = (
+            tuple(torch.from_numpy(np.array(each)) for each in group) for group in (away, flows)
+        )
+        return Contexts(config, keys, sums, counts, torch.from_numpy(np.array(mean)))
 
 
 def _parts(
