@@ -123,6 +123,7 @@ def test_detect_repeats_run_bit_for_bit(data: Path, tmp_path: Path) -> None:
         "model": False,
         "tuning": False,
         "threshold": False,
+        "calibration": False,
         "evaluation": True,
     }
 
