@@ -289,7 +289,6 @@ def test_what_reads_labels_is_refused_without_parity(
         ("autographad", {"encoder": {"layers": 4}}, "less than or equal to 3"),
         ("anomal-e", {"encoder": {"layers": 4}}, "less than or equal to 3"),
         ("autographad", {"encoder": {"preset": "published-3.5"}}, "'published-3.4'"),
-        ("autographad", {"run": {"parity": True}}, "no official pipeline"),
         ("autographad", {"scorer": {"name": "hbos"}}, "weighted-terms"),
         ("anomal-e", {"scorer": {"name": "weighted-terms"}}, "Scorers that fit:"),
         ("anomal-e", {"encoder": {"own_egde": True}}, "'own_edge'"),
