@@ -22,8 +22,8 @@ from netvigil.plugins import load_plugins
 
 FEATURES, HIDDEN, CODE = 52, [64, 32], 16
 WIDTHS = [FEATURES, *HIDDEN, CODE, *HIDDEN[::-1], FEATURES]
-TRAIN, FEW = 100_000, 20_000  # rows of ours and of the baseline
-SCORED = 1_000_000
+TRAIN, FEW = 50_000, 10_000  # rows of ours and of the baseline
+SCORED = 400_000
 BATCH = 256
 
 
