@@ -15,6 +15,7 @@ from netvigil.cuts import at, cut_range, follow
 from netvigil.errors import ContractError
 from netvigil.evaluation import Confusion, MethodScores, evaluate
 from netvigil.evidence import FOLDER, Evidence
+from netvigil.explaining.explain import Request, explain
 from netvigil.outputs import ScoreFile, read_scores
 from netvigil.phases import Phases
 from netvigil.seeds import MethodRun, SeedResults
@@ -199,6 +200,21 @@ def test_detection_moves_the_cut_in_batches_as_one_pass_would(done, tmp_path, mo
     assert cuts.tolist() == expected.tolist()
     assert found.moved == (cuts.min(), cuts.max())
     assert found.alerts == (scores.score > cuts).sum() == len(alerts_of(tmp_path / "out"))
+
+
+def test_a_bundle_and_a_run_explain_what_lies_above_its_own_cut(done):
+    folder, source, _ = done
+    alerts = {alert["flow_id"] for alert in alerts_of(folder / "run")}
+    found = explain(folder / "run", PLUGINS, Request(top=len(alerts) + 9))
+    assert {flow.flow_id for flow in found.flows} == alerts
+    assert all(flow.alert for flow in found.flows)
+    scores, cuts = read_scores(folder / "run" / "scores.parquet")
+    below = int(scores.flow_id[np.argmax(np.where(scores.score > cuts, -np.inf, scores.score))])
+    again = explain(folder / "run", PLUGINS, Request(flows=(below,)))
+    assert [flow.alert for flow in again.flows] == [False]
+    bundled = explain(folder / "run" / "bundle", PLUGINS, Request(top=3), source=source)
+    assert len(bundled.flows) == 3
+    assert bundled.cut == found.cut
 
 
 def test_evaluate_reads_the_cuts_of_a_score_file(done):

@@ -136,7 +136,12 @@ class NystroemOcsvmConfig(DetectorConfig):
         "auto", description="Coefficient of the rbf kernel; 'auto' is one over the features."
     )
     nu: float = Field(0.5, gt=0, le=1, description="Upper bound of the share of training errors.")
-    passes: int = Field(5, ge=1, description="How often the flows are walked through.")
+    passes: int | None = Field(
+        None,
+        ge=1,
+        description="How often the flows are walked through; null: once, and few flows until "
+        "100,000 steps are done.",
+    )
     # scikit-learn's False leaves the last step's noise in the boundary.
     average: bool = Field(default=True, description="Average the weights over all steps.")
 

@@ -105,9 +105,21 @@ def test_hdbscan_by_hand(flows):
     train = [[float(x), 0.0] for x in range(5)] + [[100 + x / 8, 0.0] for x in range(5)]
     scorer = make("hdbscan", min_cluster_size=4, min_samples=2).fit(flows(train), seed=0)
     assert scorer.get_state().arrays["edge"].tolist() == [1.0, 0.125]
-    # A core distance is that to the next flow. 6 lies 2 from the sparse row, 100.75 lies 2 / 8 from
-    # the dense one: equally far beyond their edges.
+    # Each flow joins the next one. 6 lies 2 from the sparse row, 100.75 lies 2 / 8 from the dense
+    # one: equally far beyond their edges.
     assert scorer.score(at(flows, 2.0, 6.0, 100.75)).score.tolist() == [1.0, 2.0, 2.0]
+
+
+def test_hdbscan_joins_flows_at_their_mutual_reachability(flows):
+    train = blobs(60)
+    scorer = make("hdbscan", min_cluster_size=60, min_samples=4).fit(flows(train), seed=0)
+    apart = np.linalg.norm(train[:, None].astype(float) - train[None], axis=2)
+    core = np.sort(apart, axis=1)[:, 3]  # itself among them
+    mutual = np.maximum(apart, np.maximum(core[:, None], core[None]))
+    np.fill_diagonal(mutual, np.inf)
+    state = scorer.get_state().arrays
+    assert np.allclose(state["reach"], mutual.min(axis=1))
+    assert np.allclose(state["edge"], mutual.min(axis=1).max())
 
 
 def test_where_hdbscan_finds_no_cluster_all_flows_are_one(flows):

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvigil_scorers.formulas.formula import GEMM_ROWS
-from netvigil_scorers.formulas.threads import one_blas_thread
 
 MINIBATCH = 4096  # features of so many flows and 200 landmarks are 6.5 MB
+ENOUGH = 100_000  # steps after which the averaged boundary hardly moves any more
 DRAWN = 20  # flows drawn for each landmark, of which many may be equal
 
 
@@ -91,8 +91,8 @@ class Nystroem(Kernel):
         landmarks = _landmarks(rows, config.n_components, rng)
         features = Features(gamma=gamma, n_components=len(landmarks), random_state=0)
         features.fit(landmarks)
-        with one_blas_thread(), _global_generator_kept():
-            for _ in range(config.passes):
+        with _global_generator_kept():
+            for _ in range(config.passes or max(1, ENOUGH // len(rows))):
                 order = rng.permutation(len(rows))
                 for first in range(0, len(order), MINIBATCH):
                     batch = rows[order[first : first + MINIBATCH]].astype(np.float64)
