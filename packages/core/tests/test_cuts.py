@@ -212,7 +212,7 @@ def test_a_bundle_and_a_run_explain_what_lies_above_its_own_cut(done):
     below = int(scores.flow_id[np.argmax(np.where(scores.score > cuts, -np.inf, scores.score))])
     again = explain(folder / "run", PLUGINS, Request(flows=(below,)))
     assert [flow.alert for flow in again.flows] == [False]
-    bundled = explain(folder / "run" / "bundle", PLUGINS, Request(top=3), source=source)
+    bundled = explain(folder / "run" / "bundle", PLUGINS, Request(top=3), sources=(source,))
     assert len(bundled.flows) == 3
     assert bundled.cut == found.cut
 
