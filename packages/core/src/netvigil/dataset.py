@@ -1,4 +1,4 @@
-"""What `netvigil data` does: inspect, convert, label, join and audit one source."""
+"""What `netvigil data` does: inspect, convert, label, join, audit and plant on one source."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from netvigil import parts, protocols
+from netvigil import parts, planting, protocols
 from netvigil.config import Choice
-from netvigil.contracts import FlowBatch, LabelTable, ReadReport
+from netvigil.contracts import FlowBatch, FlowTable, LabelTable, ReadReport
 from netvigil.errors import ConfigError
 from netvigil.features import shortcut
 from netvigil.overrides import toml_value
@@ -164,6 +164,56 @@ def audit(source: Opened, labeller: Choice | None, phases: Phases) -> Audit:
     labels = None if truth is None else truth.table(source.store)
     with phases.phase("audit", len(source.store)):
         return examine(source.store.batches, labels)
+
+
+MOST_PLANTED = 1_000_000  # flows: about 1 GB of 50 features and their copy
+
+
+def plant(
+    source: Opened,
+    labeller: Choice | None,
+    to: Path,
+    phases: Phases,
+    *,
+    first: float,
+    from_share: float,
+    share: float,
+    kinds: tuple[planting.Kind, ...],
+    seed: int,
+) -> dict[str, Any]:
+    """Write a copy of a source's first flows with planted anomalies, and the truth beside it."""
+    if to.suffix != ".parquet":
+        msg = "Flows are written as Parquet."
+        raise ConfigError(msg, where=f"--to {to}", do="Give a name that ends in .parquet.")
+    keep = np.arange(len(source.store)) < int(first * len(source.store))
+    taken_out = 0
+    if labeller is not None:
+        attack = truth_of(source, labeller, phases).state == ATTACK
+        taken_out = int((keep & attack).sum())
+        keep &= ~attack
+    if not 0 < keep.sum() <= MOST_PLANTED:
+        msg = f"{keep.sum():,} flows would be copied; it can be 1 to {MOST_PLANTED:,}."
+        raise ConfigError(msg, where=f"--first {first}", do="Change --first.")
+    with phases.phase("plant", int(keep.sum())) as advance:
+        pieces = [flows.table for _, flows in source.store.select(keep)]
+        flows = FlowTable(pa.concat_tables(pieces), source.store.info)
+        made = planting.plant(flows, from_share=from_share, share=share, kinds=kinds, seed=seed)
+        advance(len(flows))
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as scratch:
+        path = Path(scratch) / to.name
+        FlowStore.write(iter([FlowBatch(made.flows, ReadReport(read=len(flows)))]), path)
+        pq.write_table(made.labels.table, labels_path(path), compression="lz4")
+        labels_path(path).replace(labels_path(to))
+        path.replace(to)
+    return {
+        "written": str(to),
+        "labels written": str(labels_path(to)),
+        "flows": len(flows),
+        "labelled attacks left out": taken_out,
+        "planted": dict(made.counts),
+        "could not be planted": made.given_up,
+    }
 
 
 def labeller_choice(name: str | None, truth: Path | None, settings: Sequence[str]) -> Choice | None:

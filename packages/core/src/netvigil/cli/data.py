@@ -1,4 +1,4 @@
-"""`netvigil data inspect`, `convert`, `label`, `join`, `audit`, `sample`."""
+"""`netvigil data inspect`, `convert`, `label`, `join`, `audit`, `plant`, `sample`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from netvigil.cli.inspection import inspect
+from netvigil.cli.plant import plant
 from netvigil.cli.sample import sample
 from netvigil.cli.shared import (
     EXISTING,
@@ -22,10 +23,11 @@ from netvigil.cli.shared import (
 
 @click.group()
 def data() -> None:
-    """Inspect, convert, label, join and audit flows; write a sample."""
+    """Inspect, convert, label, join and audit flows; plant anomalies; write a sample."""
 
 
 data.add_command(inspect)
+data.add_command(plant)
 data.add_command(sample)
 
 
