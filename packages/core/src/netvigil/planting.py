@@ -33,8 +33,10 @@ Kind = Literal["new-source", "new-pair", "behaviour", "volume"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STRANGERS = tuple(f"192.0.2.{host}" for host in range(1, 255))  # TEST-NET-1 of RFC 5737
 IDENTITY = frozenset(
-    "flow_id start end src_ip dst_ip src_port dst_port protocol icmp_type icmp_code "
-    "server_name source_uid source_file source_row".split()
+    [
+        *("flow_id", "start", "end", "src_ip", "dst_ip", "src_port", "dst_port", "protocol"),
+        *("icmp_type", "icmp_code", "server_name", "source_uid", "source_file", "source_row"),
+    ]
 )
 COUNTERS = ("fwd_packets", "bwd_packets", "fwd_bytes", "bwd_bytes")
 TRIES = 32  # draws of a destination for each new pair
@@ -46,7 +48,7 @@ Rows = NDArray[np.int64]
 class Planted:
     """Flows with planted anomalies and the truth about every one.
 
-    `given_up` counts flows for which no anomaly of their kind could be made; they stay as they were.
+    `given_up` counts flows for which no anomaly of their kind could be made; they stay as they are.
     """
 
     flows: FlowTable
@@ -94,9 +96,7 @@ def plant(
     return Planted(made, labels, counts, len(chosen) - sum(counts.values()))
 
 
-def _new_source(
-    table: pa.Table, rows: Rows, rng: np.random.Generator
-) -> tuple[pa.Table, Rows]:
+def _new_source(table: pa.Table, rows: Rows, rng: np.random.Generator) -> tuple[pa.Table, Rows]:
     known = set(table["src_ip"].combine_chunks().dictionary.to_pylist())
     known |= set(table["dst_ip"].combine_chunks().dictionary.to_pylist())
     strangers = [address for address in STRANGERS if address not in known]

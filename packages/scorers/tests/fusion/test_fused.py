@@ -132,6 +132,17 @@ def test_a_state_travels(carried, flows):
         Fused(settings).set_state(State(values={"groups": {}}))
 
 
+def test_it_says_how_much_parts_agree():
+    """Parts of a group share a cause in `drawn`, groups do not; a constant part says nothing."""
+    held = drawn(3000, seed=2)
+    held = replace(held, terms={**held.terms, "z.flat": np.zeros(3000, np.float32)})
+    agreed = fused(held, held).dependence_
+    assert list(agreed) == ["within x", "within y", "across"]
+    assert agreed["within x"] > 0.8
+    assert agreed["within y"] > 0.8
+    assert abs(agreed["across"]) < 0.05
+
+
 def test_many_held_out_flows_are_sampled_by_the_seed():
     train, held = drawn(300, seed=1), drawn(300, seed=2)
     one, two, other = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +17,10 @@ from netvigil.cli.shared import (
     reader_options,
 )
 
-KINDS = ("new-source", "new-pair", "behaviour", "volume")
+if TYPE_CHECKING:
+    from netvigil.planting import Kind
+
+KINDS: tuple[Kind, ...] = ("new-source", "new-pair", "behaviour", "volume")
 
 
 @click.command(
@@ -59,7 +63,7 @@ def plant(
     first: float,
     from_share: float,
     share: float,
-    kinds: tuple[str, ...],
+    kinds: tuple[Kind, ...],
     seed: int,
     reader: str,
     settings: tuple[str, ...],
@@ -78,7 +82,16 @@ def plant(
 
     choice = dataset.labeller_choice(labeller, truth, label_settings)
     watch = phases(quiet=as_json)
-    chosen = {"from_share": from_share, "share": share, "kinds": kinds or KINDS, "seed": seed}
     with dataset.opened(source, reader, settings, watch) as opened:
-        done = dataset.plant(opened, choice, to, watch, first=first, **chosen)
+        done = dataset.plant(
+            opened,
+            choice,
+            to,
+            watch,
+            first=first,
+            from_share=from_share,
+            share=share,
+            kinds=kinds or KINDS,
+            seed=seed,
+        )
     print_result(done, as_json=as_json)

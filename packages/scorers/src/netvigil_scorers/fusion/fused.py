@@ -31,6 +31,7 @@ from netvigil.errors import BundleError, ConfigError, ContractError, NotFittedEr
 from netvigil.parts import PartConfig
 from netvigil.protocols import State
 from netvigil_scorers.fusion.combine import RULES, P, Rule
+from netvigil_scorers.fusion.dependence import dependence
 from netvigil_scorers.fusion.tails import Tail
 from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer
 
@@ -86,6 +87,7 @@ class Fused:
         self._tails: dict[str, Tail] = {}
         self._groups: dict[str, tuple[str, ...]] = {}
         self._votes: dict[str, Tail] = {}
+        self.dependence_: dict[str, float] = {}
 
     def fit(self, encoded: EncodedFlows, *, seed: int) -> Self:
         """Fit the detectors on the earlier train flows; `calibrate` must follow."""
@@ -118,6 +120,7 @@ class Fused:
             rows = rng.choice(len(held_out), self.config.held_rows, replace=False, shuffle=False)
             held_out = held_out.take(np.sort(rows))
         self._tails = {name: Tail.of(part) for name, part in self._parts(held_out).items()}
+        self.dependence_ = dependence(self._probabilities(held_out), self._groups)
         self._votes = {name: Tail.of(vote) for name, vote in self._vote(held_out).items()}
         return self
 
@@ -148,6 +151,7 @@ class Fused:
                 "detectors": values,
                 "terms": list(self.terms_),
                 "groups": {name: list(parts) for name, parts in self._groups.items()},
+                "dependence": dict(self.dependence_),
             },
         )
 
@@ -166,6 +170,7 @@ class Fused:
             }
             self.terms_ = tuple(state.values["terms"])
             self._groups = {n: tuple(parts) for n, parts in state.values["groups"].items()}
+            self.dependence_ = dict(state.values["dependence"])
             tails = _under("tail.", state.arrays)
             self._tails = {
                 part: Tail.of(tails[part]) for parts in self._groups.values() for part in parts
@@ -189,9 +194,13 @@ class Fused:
         }
         return found | {name: encoded.terms[name] for name in self.terms_}
 
+    def _probabilities(self, encoded: EncodedFlows) -> dict[str, P]:
+        """Return every part's tail probability of each flow, [flows] each."""
+        return {n: self._tails[n].probability(part) for n, part in self._parts(encoded).items()}
+
     def _vote(self, encoded: EncodedFlows) -> dict[str, P]:
         """Return each group's vote, [flows] each."""
-        p = {n: self._tails[n].probability(part) for n, part in self._parts(encoded).items()}
+        p = self._probabilities(encoded)
         rule = RULES[self.config.within]
         return {g: rule(np.stack([p[n] for n in parts])) for g, parts in self._groups.items()}
 

@@ -115,8 +115,8 @@ class BoostingConfig(Weighted):
     max_leaf_nodes: int | None = Field(31, ge=2, description="Leaves of a tree; null: no limit.")
     max_depth: int | None = Field(None, ge=1, description="Deepest tree; null: no limit.")
     min_samples_leaf: int = Field(20, ge=1, description="Flows that a leaf must keep.")
-    # scikit-learn has 0, with which the trees of rare classes take steps without bound: on 22 classes
-    # of NSL-KDD, ten of them of under ten flows, accuracy was .55, with a penalty .998.
+    # scikit-learn has 0, with which the trees of rare classes take steps without bound: on 22
+    # classes of NSL-KDD, ten of them of under ten flows, accuracy was .55, with a penalty .998.
     l2_regularization: float = Field(1.0, ge=0, description="Penalty on leaf values.")
     max_features: float = Field(1.0, gt=0, le=1, description="Share of features for each split.")
     max_bins: int = Field(255, ge=2, le=255, description="Bins of a feature.")
