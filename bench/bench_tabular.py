@@ -22,7 +22,7 @@ from netvigil.plugins import load_plugins
 
 FEATURES, HIDDEN, CODE = 52, [64, 32], 16
 WIDTHS = [FEATURES, *HIDDEN, CODE, *HIDDEN[::-1], FEATURES]
-TRAIN, FEW = 50_000, 10_000  # rows of ours and of the baseline
+TRAIN, FEW = 25_000, 10_000  # rows of ours and of the baseline
 SCORED = 400_000
 BATCH = 256
 
@@ -57,7 +57,7 @@ def encoder(name: str = "autoencoder", **settings: Any) -> protocols.Encoder:
     return part.make(part.config.model_validate(made))
 
 
-def _fit(graphs: WindowGraphs, epochs: int = 2, **settings: Any) -> Callable[[], int]:
+def _fit(graphs: WindowGraphs, epochs: int = 6, **settings: Any) -> Callable[[], int]:
     def once() -> int:
         made = encoder(epochs=epochs, validation=0.0, **settings)
         made.fit([graphs], seed=0)

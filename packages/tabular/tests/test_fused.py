@@ -7,7 +7,7 @@ import torch
 
 from netvigil.torch.generators import build, generator
 from netvigil_tabular.config import AutoencoderConfig
-from netvigil_tabular.fused import can_fuse, forward, reconstruction_loss
+from netvigil_tabular.fused import ROOMS, DirectLoss, can_fuse, forward
 from netvigil_tabular.losses import errors
 from netvigil_tabular.network import Network
 
@@ -32,17 +32,31 @@ def test_loss_and_gradient_are_autograds(activation, loss, code, output):
     network, x = made(activation=activation, code=code, output=output), rows()
     parameters = [p for layer in network.layers() for p in layer.parameters()]
     wanted = errors(x, network.decode(network.encode(x).mean), loss).mean()
-    ours = reconstruction_loss(network.layers(), x, loss)
-    assert ours.item() == pytest.approx(wanted.item(), rel=1e-5)
-    found = torch.autograd.grad(3 * ours, parameters)
-    for mine, plain in zip(found, torch.autograd.grad(3 * wanted, parameters), strict=True):
-        torch.testing.assert_close(mine, plain, rtol=1e-4, atol=1e-6)
+    direct = DirectLoss(network.layers(), loss)
+    assert direct(x, training=False).item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert all(p.grad is None for p in parameters)
+    assert direct(x, training=True).item() == pytest.approx(wanted.item(), rel=1e-5)
+    plain = torch.autograd.grad(wanted, parameters)
+    for parameter, gradient in zip(parameters, plain, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_every_batch_overwrites_the_gradient_of_the_last():
+    network = made()
+    direct, first = DirectLoss(network.layers(), "mse"), rows()
+    direct(first, training=True)
+    parameters = list(network.parameters())
+    own = [p.grad.clone() for p in parameters]
+    for flows in range(1, ROOMS + 4):
+        direct(3 * first[:flows], training=True)
+    direct(first, training=True)
+    assert all(torch.equal(p.grad, was) for p, was in zip(parameters, own, strict=True))
 
 
 def test_the_features_stay_as_they_are():
     network, x = made(), rows()
     before = x.clone()
-    reconstruction_loss(network.layers(), x, "huber").backward()
+    DirectLoss(network.layers(), "huber")(x, training=True)
     assert torch.equal(x, before)
 
 

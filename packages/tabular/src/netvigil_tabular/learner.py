@@ -14,13 +14,13 @@ from netvigil.torch.generators import build
 from netvigil.torch.rows import RowBatch
 from netvigil.torch.training import Step
 from netvigil_tabular.config import ReconstructionConfig, VaeConfig
-from netvigil_tabular.fused import can_fuse, reconstruction_loss
+from netvigil_tabular.fused import DirectLoss, can_fuse
 from netvigil_tabular.losses import errors, kl_loss
 from netvigil_tabular.network import Network
 
 
 class AutoencoderLearner:
-    """Reconstruction of features: of a fused network, or by autograd with norm or dropout."""
+    """Reconstruction of features: by gradients written out, or by autograd with norm or dropout."""
 
     def __init__(
         self,
@@ -31,8 +31,9 @@ class AutoencoderLearner:
     ) -> None:
         self.config = config
         self.network = build(lambda: Network(features, config), rng, device)
-        self._layers = self.network.layers()
-        self._fused = can_fuse(self._layers)
+        layers = self.network.layers()
+        self.writes_gradients = can_fuse(layers) and config.precision == "float32"
+        self._direct = DirectLoss(layers, config.loss)
 
     def columns(self, graphs: WindowGraphs) -> tuple[NDArray[Any], ...]:
         """Return the features."""
@@ -41,8 +42,8 @@ class AutoencoderLearner:
     def losses(self, batch: RowBatch, step: Step) -> Mapping[str, Tensor]:
         """Return the mean error over flows and features."""
         (x,) = batch.columns
-        if self._fused and self.config.precision == "float32":
-            return {"total": reconstruction_loss(self._layers, x, self.config.loss)}
+        if self.writes_gradients:
+            return {"total": self._direct(x, training=step.training)}
         rng = step.generator if step.training else None
         decoded = self.network.decode(self.network.encode(x, rng).mean, rng)
         return {"total": errors(x, decoded, self.config.loss).mean()}

@@ -1,8 +1,7 @@
-"""Adam and AdamW over all parameters at once: a step is seven operations on flat tensors."""
+"""Adam and AdamW over all parameters at once: a step is one kernel on flat tensors."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -25,32 +24,38 @@ class Adam:
 
     def __init__(self, parameters: list[nn.Parameter], config: TrainingConfig) -> None:
         self._flat, self._config = FlatParameters(parameters), config
-        self._mean, self._square, self._scratch = (
-            torch.zeros_like(self._flat.weights) for _ in range(3)
-        )
-        self._steps = 0
+        self._mean, self._square = (torch.zeros_like(self._flat.weights) for _ in range(2))
+        self._steps, self._count = 0, torch.zeros((), device=self._flat.weights.device)
+        fused = {"adam": torch._fused_adam_, "adamw": torch._fused_adamw_}
+        self._kernel = fused[config.optimizer]
         self.rate = config.learning_rate
 
-    def step(self, loss: Tensor) -> None:
+    def step(self, loss: Tensor | None) -> None:
         """Move the parameters against the gradient of a loss, clipped where that is set."""
         self._flat.backward(loss, self._config.clip_norm)
         with torch.no_grad():
             self._move()
 
     def _move(self) -> None:
-        config, gradient, weights = self._config, self._flat.gradient, self._flat.weights
-        if config.weight_decay and config.optimizer == "adam":
-            gradient.add_(weights, alpha=config.weight_decay)
-        elif config.weight_decay:
-            weights.mul_(1 - self.rate * config.weight_decay)
+        """Take a step by the kernel of `torch.optim`, without its bookkeeping."""
+        config, flat = self._config, self._flat
         self._steps += 1
-        self._mean.lerp_(gradient, 1 - _MEAN)
-        self._square.mul_(_SQUARE).addcmul_(gradient, gradient, value=1 - _SQUARE)
-        # Both corrections of the averages' start at zero are numbers, moved out of the tensors.
-        spread = math.sqrt(1 - _SQUARE**self._steps)
-        torch.sqrt(self._square, out=self._scratch).add_(_EPSILON * spread)
-        size = self.rate * spread / (1 - _MEAN**self._steps)
-        weights.addcdiv_(self._mean, self._scratch, value=-size)
+        self._count.fill_(self._steps)
+        self._kernel(
+            [flat.weights],
+            [flat.gradient],
+            [self._mean],
+            [self._square],
+            [],
+            [self._count],
+            lr=self.rate,
+            beta1=_MEAN,
+            beta2=_SQUARE,
+            weight_decay=config.weight_decay,
+            eps=_EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
 
     def part(self) -> None:
         """Give each parameter memory of its own again, and no gradient."""

@@ -35,10 +35,14 @@ class FlatParameters:
             parameter.data = own
             parameter.grad = self.gradient[here].view_as(parameter)
 
-    def backward(self, loss: Tensor, clip_norm: float | None) -> None:
-        """Fill the gradient with that of a loss, clipped to a norm where one is given."""
-        self.gradient.zero_()
-        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
+    def backward(self, loss: Tensor | None, clip_norm: float | None) -> None:
+        """Fill the gradient with that of a loss, clipped to a norm where one is given.
+
+        Without a loss it holds the gradient already.
+        """
+        if loss is not None:
+            self.gradient.zero_()
+            loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         if clip_norm is not None:
             norm = self.gradient.norm()
             self.gradient.mul_((clip_norm / (norm + 1e-6)).clamp_(max=1.0))

@@ -60,6 +60,9 @@ class Learner(Protocol[B]):
     def losses(self, batch: B, step: Step) -> Mapping[str, Tensor]:
         """Return scalars by name, the same names in every step; `total` is minimised.
 
+        A learner whose `writes_gradients` is true leaves the gradient of `total` in its parameters'
+        `grad` in training, all of it; otherwise autograd finds it.
+
         Where weights in `total` change over epochs, `judged` is what epochs are compared by: the
         loss at the final weights. Without it that is `total`.
         """

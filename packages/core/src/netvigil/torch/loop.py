@@ -131,6 +131,7 @@ class Fit(Generic[L]):
         self.task, self.flows, self.checkpoints = task, flows, checkpoints
         self.learner = task.start()
         self.network = self.learner.network
+        self._written = getattr(self.learner, "writes_gradients", False)
         kind = Sgd if task.config.optimizer == "sgd" else Adam
         self.optimizer: Adam | Sgd = kind(list(self.network.parameters()), task.config)
         self.train, self.validation = task.walks(self.learner, flows)
@@ -225,11 +226,12 @@ class Fit(Generic[L]):
             for number, batch in enumerate(batches):
                 with autocast:
                     losses = learner.losses(batch, Step(epoch, training, rng, number))
-                rows.append(torch.stack([loss.detach() for loss in losses.values()]))
+                values = [loss.detach() for loss in losses.values()]
+                rows.append(torch.stack(values) if len(values) > 1 else values[0].view(1))
                 if each_step and not math.isfinite(rows[-1].sum().item()):
                     self._stop(epoch, number, tuple(losses), rows[-1], training=training)
                 if training:
-                    self.optimizer.step(losses["total"])
+                    self.optimizer.step(None if self._written else losses["total"])
                 terms = tuple(losses)
                 weights.append(batch.flows)
                 task.watch.advance(batch.flows)
@@ -291,4 +293,5 @@ def try_step(task: Task[Any], flows: int) -> None:
     largest = task.largest_batch(learner, flows)
     rng = generator(task.seed, _TRAIN, 0, device=task.device)
     loss = learner.losses(largest, Step(epoch=0, training=True, generator=rng, number=0))["total"]
-    loss.backward()
+    if not getattr(learner, "writes_gradients", False):
+        loss.backward()

@@ -26,7 +26,7 @@ class Sgd:
         self._steps = 0
         self.rate = config.learning_rate
 
-    def step(self, loss: Tensor) -> None:
+    def step(self, loss: Tensor | None) -> None:
         """Move the parameters against the gradient of a loss, clipped where that is set."""
         config, flat = self._config, self._flat
         flat.backward(loss, config.clip_norm)
