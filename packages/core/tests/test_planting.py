@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,14 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netvigil.cli import main
-from netvigil.contracts import FlowBatch, FlowTable, ReadReport
+from netvigil.contracts import FlowTable
 from netvigil.errors import ConfigError
 from netvigil.planting import COUNTERS, KINDS, plant
-from netvigil.store import FlowStore
 from netvigil.testing.strategies import flow_tables
 from netvigil.testing.synthetic import traffic
-from netvigil.truth import read_labels
 
 
 @pytest.fixture(scope="module")
@@ -106,22 +101,3 @@ def test_what_it_refuses(flows):
     with pytest.raises(ConfigError, match="no addresses"):
         plant(FlowTable(bare, flows.info), kinds=("new-source",))
     assert plant(FlowTable(bare, flows.info), kinds=("volume",)).counts["volume"]
-
-
-def test_the_command_writes_both_or_nothing(tmp_path, flows, capsys):
-    source, to = tmp_path / "flows.parquet", tmp_path / "planted" / "flows.parquet"
-    FlowStore.write(iter([FlowBatch(flows, ReadReport(read=len(flows)))]), source)
-    args = ["data", "plant", str(source), "--json"]
-    with pytest.raises(SystemExit) as stopped:
-        main([*args, "--to", str(to)])
-    assert stopped.value.code == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["flows"] == len(FlowStore.open(to)) == 2400
-    labels = read_labels(to.with_name("flows.labels.parquet"))
-    assert sum(said["planted"].values()) == int(pc.sum(labels.table["is_attack"]).as_py())
-    none = tmp_path / "none.parquet"
-    with pytest.raises(SystemExit) as stopped:
-        main([*args, "--to", str(none), "--share", "0.0001"])
-    assert stopped.value.code == 2
-    assert "would be made strange" in capsys.readouterr().err
-    assert not list(tmp_path.glob("*none*"))
