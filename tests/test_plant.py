@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
@@ -14,7 +15,9 @@ from netvigil.testing.synthetic import traffic
 from netvigil.truth import read_labels
 
 
-def test_the_command_writes_both_or_nothing(tmp_path, capsys):
+def test_the_command_writes_both_or_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flows = traffic(4000, seed=0).flows
     source, to = tmp_path / "flows.parquet", tmp_path / "planted" / "flows.parquet"
     FlowStore.write(iter([FlowBatch(flows, ReadReport(read=len(flows)))]), source)
