@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import rankdata
 
 from netvigil_scorers.fusion.combine import P
 
@@ -32,6 +31,8 @@ def dependence(parts: Mapping[str, P], groups: Mapping[str, Sequence[str]]) -> d
         >>> dependence(parts, {"both": ("a", "b"), "other": ("c",)})
         {'within both': 1.0, 'across': 0.0}
     """
+    from scipy.stats import rankdata
+
     ranks = {name: rankdata(part) for name, part in parts.items()}
     ranks = {name: (r - r.mean()) / r.std() for name, r in ranks.items() if np.ptp(r) > 0}
     found: dict[str, list[float]] = {}
