@@ -1,0 +1,62 @@
+"""Micro-benchmarks of the graph classifier, for `netvigil bench` and `bench/`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from netvigil.contracts import LabelTable, WindowGraphs
+from netvigil.testing.synthetic.windows import windows
+from netvigil_heterognn.classifier import HeteroFlowGNN
+from netvigil_heterognn.config import HeteroFlowGNNConfig
+
+FEATURES = 18  # the article's
+WINDOW = 1_024  # flows of a window, the article's
+TRAIN_FLOWS = 2_000  # enough for a network to classify with
+
+
+class TrainBenchmark:
+    """Trains for one epoch, batches and initial weights included."""
+
+    def setup(self, flows: int, *, seed: int) -> Any:
+        """Return windows of about `flows` flows together, with labels."""
+        graphs = _windows(flows, seed)
+        return graphs, _labels(graphs), seed
+
+    def run(self, prepared: Any) -> int:
+        """Train on them once."""
+        graphs, labels, seed = prepared
+        config = HeteroFlowGNNConfig(epochs=1, validation=0.0, device="cpu")
+        HeteroFlowGNN(config).fit([graphs], labels, seed=seed)
+        return len(graphs.flow_id)
+
+
+class ClassifyBenchmark:
+    """Classifies with a network that was trained outside the timer."""
+
+    def setup(self, flows: int, *, seed: int) -> Any:
+        """Return a fitted classifier and windows of about `flows` flows together."""
+        train = _windows(TRAIN_FLOWS, seed)
+        made = HeteroFlowGNN(HeteroFlowGNNConfig(epochs=1, device="cpu"))
+        return made.fit([train], _labels(train), seed=seed), _windows(flows, seed + 1)
+
+    def run(self, prepared: Any) -> int:
+        """Classify them once."""
+        made, graphs = prepared
+        return len(made.classify(graphs))
+
+
+def _windows(flows: int, seed: int) -> WindowGraphs:
+    size = min(WINDOW, flows)
+    # The first window holds one flow and the second none.
+    count = 2 + max(1, round(flows / size))
+    return windows(count, seed=seed, flows=size, nodes=40, features=FEATURES)
+
+
+def _labels(graphs: WindowGraphs) -> LabelTable:
+    """Call flows attacks whose first feature is positive, of four kinds in turn."""
+    truth = np.asarray(graphs.flow_x[:, 0]) > 0
+    kinds = np.array([f"kind-{number}" for number in range(4)])[np.arange(len(truth)) % 4]
+    return LabelTable.of(np.asarray(graphs.flow_id), truth, pa.array(kinds.tolist(), pa.string()))

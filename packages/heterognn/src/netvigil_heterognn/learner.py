@@ -1,0 +1,137 @@
+"""One step of training: cross-entropy of labelled flows; epochs are judged by macro-F1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from netvigil.classes import class_codes
+from netvigil.contracts import LabelTable, WindowGraphs
+from netvigil.torch.training import Step
+from netvigil_heterognn.batch import HeteroBatch
+from netvigil_heterognn.config import HeteroFlowGNNConfig
+from netvigil_heterognn.network import Network
+
+TIE = 1e-3  # at most what the loss adds to 1 - macro-F1, so that of equal F1 the lower loss wins
+
+
+class Learner:
+    """What `netvigil.torch.training.fit_network` trains.
+
+    Shapes:
+        weight: float32 [classes], of each class in the loss
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        config: HeteroFlowGNNConfig,
+        labels: LabelTable,
+        names: tuple[str, ...],
+        weight: Tensor,
+    ) -> None:
+        self.network, self.config = network, config
+        self._labels, self._names, self._weight = labels, names, weight
+        self._counts = torch.zeros(3, len(names), dtype=torch.int64)
+        self._judged = self._flows = 0.0
+
+    def batch(self, graphs: WindowGraphs, device: torch.device) -> HeteroBatch:
+        """Copy windows and the classes of their flows to a device."""
+        codes = class_codes(self._labels, np.asarray(graphs.flow_id), self._names)
+        described = self.config.host_features == "window"
+        return HeteroBatch.of(graphs, device, codes=codes, described=described)
+
+    def losses(self, batch: HeteroBatch, step: Step) -> Mapping[str, Tensor]:
+        """Return the weighted mean cross-entropy, and `judged`, 1 - macro-F1 of the epoch so far.
+
+        F1 is no mean over batches. So `judged` of a batch is what makes the flow-weighted mean over
+        the batches up to here that of all their flows together; a tie is broken by the loss.
+        """
+        logits = self.network(batch)
+        known = batch.y >= 0
+        total = cross_entropy(logits[known], batch.y[known], self._weight)
+        if step.number == 0:
+            self._counts = torch.zeros_like(self._counts, device=logits.device)
+            self._judged = self._flows = 0.0
+        with torch.no_grad():
+            self._counts = self._counts + counts(
+                logits[known].argmax(1), batch.y[known], len(self._names)
+            )
+        loss = float(total.detach())
+        worse = 1 - macro_f1(self._counts.cpu().numpy()) + TIE * loss / (1 + loss)
+        before, self._flows = self._judged * self._flows, self._flows + batch.flows
+        self._judged = worse
+        judged = (worse * self._flows - before) / max(batch.flows, 1)
+        return {"total": total, "judged": total.new_tensor(judged)}
+
+
+def cross_entropy(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted mean of -log of the probability of each flow's class; 0 of no flow.
+
+    Shapes:
+        logits: [flows, classes]; y: int64 [flows]; weight: [classes]
+    """
+    if not len(y):
+        return logits.sum() * 0.0
+    return functional.cross_entropy(logits, y, weight=weight)
+
+
+def counts(said: Tensor, y: Tensor, classes: int) -> Tensor:
+    """Return hits, flows said to be of each class, and flows of it, int64 [3, classes].
+
+    Example:
+        >>> counts(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2).tolist()
+        [[1, 1], [1, 2], [2, 1]]
+    """
+    hits = torch.bincount(y[said == y], minlength=classes)
+    return torch.stack(
+        [hits, torch.bincount(said, minlength=classes), torch.bincount(y, minlength=classes)]
+    )
+
+
+def macro_f1(counted: NDArray[np.int64]) -> float:
+    """Return the mean F1 of the classes that have flows; 0 where none has.
+
+    Shapes:
+        counted: [3, classes], see `counts`
+
+    Example:
+        >>> round(macro_f1(np.array([[1, 1, 0], [1, 2, 0], [2, 1, 0]])), 3)
+        0.667
+    """
+    hits, said, there = counted
+    present = there > 0
+    if not present.any():
+        return 0.0
+    return float(np.mean(2 * hits[present] / (said[present] + there[present])))
+
+
+def class_weights(
+    y: NDArray[np.int64], classes: int, config: HeteroFlowGNNConfig
+) -> NDArray[np.float32]:
+    """Return the weight of each class, with mean 1 over classes, float32 [classes].
+
+    `inverse` is one over a class's flows, `effective` one over their effective number (Cui et al.,
+    Class-Balanced Loss, CVPR 2019, equation 2).
+
+    Shapes:
+        y: int64 [flows], each class at least once
+
+    Example:
+        >>> config = HeteroFlowGNNConfig(class_weight="inverse")
+        >>> class_weights(np.array([0, 0, 0, 1]), 2, config).tolist()
+        [0.5, 1.5]
+    """
+    flows = np.bincount(y, minlength=classes).astype(np.float64)
+    if config.class_weight == "none":
+        weight = np.ones(classes)
+    elif config.class_weight == "inverse":
+        weight = 1 / flows
+    else:
+        weight = (1 - config.beta) / (1 - config.beta**flows)
+    return np.asarray(weight / weight.mean(), np.float32)
