@@ -23,6 +23,7 @@ CLOSURES = [
     ("netvigil-scorers", {"netvigil", "netvigil-scorers"}, {"torch", "polars", "nfstream"}),
     ("netvigil-autographad", {"netvigil", "netvigil-autographad"}, {"polars", "nfstream", "pyod"}),
     ("netvigil-anomale", {"netvigil", "netvigil-anomale"}, {"polars", "nfstream", "pyod"}),
+    ("netvigil-cggm", {"netvigil", "netvigil-cggm"}, {"polars", "nfstream", "pyod"}),
     ("netvigil-tabular", {"netvigil", "netvigil-tabular"}, {"polars", "nfstream", "pyod"}),
 ]
 
