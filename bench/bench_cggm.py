@@ -10,6 +10,9 @@ import pyarrow as pa
 
 from bench.baselines import dispersion_loop
 from netvigil.contracts import LabelTable, WindowGraphs
+from netvigil_cggm.benchmarks import random_snapshots
+from netvigil_cggm.config import CggmConfig
+from netvigil_cggm.generator import Cggm
 from netvigil_cggm.snapshots import Snapshots, most_active, take_snapshots
 
 FEATURES, HOSTS, BLOCK = 40, 60, 18_000  # 18,000 rows a block: derived from the published tables
@@ -76,6 +79,28 @@ def bench_snapshots(paired: Any) -> None:
 
 def bench_snapshots_grow_with_flows(linear: Any) -> None:
     linear(lambda count: _snapshots(*flows(count)), [100_000, 300_000, 1_000_000], at_most=1.15)
+
+
+def bench_train(paired: Any) -> None:
+    """Steps in snapshots per second; the critic learns five times in each, as published."""
+    data = random_snapshots(160)
+
+    def trained(batch: int, steps: int) -> Callable[[], int]:
+        config = CggmConfig(batch=batch, steps=steps, device="cpu")
+
+        def once() -> int:
+            Cggm(config).fit_snapshots(data, seed=0)
+            return batch * steps
+
+        return once
+
+    paired(
+        trained(16, 30),
+        trained(1, 60),
+        name="CGGM training, 16 snapshots per step vs 1",
+        floor=5,
+        unit="snapshots/s",
+    )
 
 
 def test_same_graphs_as_the_loop() -> None:

@@ -13,13 +13,13 @@ directed, and a host's flow to itself counts in its features but is no link.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from netvigil.contracts import LabelTable, WindowGraphs
+from netvigil.contracts import LabelTable, WindowGraphs, WindowStream, require_reiterable
 from netvigil.errors import ContractError
 
 NORMAL = "normal"
@@ -108,7 +108,7 @@ class Snapshots:
 
     def edges(self) -> NDArray[np.int64]:
         """Return how many links each snapshot has, int64 [snapshots]."""
-        return self.links.sum(axis=(1, 2), dtype=np.int64)
+        return np.asarray(self.links.sum(axis=(1, 2)), np.int64)
 
     def density(self) -> NDArray[np.float64]:
         """Return the share of possible links that are there, [snapshots]."""
@@ -130,7 +130,7 @@ class Classes(NamedTuple):
     names: tuple[str, ...]
 
 
-def most_active(graphs: WindowGraphs, nodes: int) -> NDArray[np.uint64]:
+def most_active(windows: WindowGraphs | WindowStream, nodes: int) -> NDArray[np.uint64]:
     """Return the keys of the addresses that most flows begin or end at, increasing, uint64 [nodes].
 
     Learn them on the train range. Fewer come back where there are fewer; the key 0, "unknown host",
@@ -139,16 +139,20 @@ def most_active(graphs: WindowGraphs, nodes: int) -> NDArray[np.uint64]:
     Raises:
         ContractError: Windows without hosts, or fewer than two addresses.
     """
-    _require_hosts(graphs)
-    src, dst = graphs.node_rows()
-    touched = np.bincount(src, minlength=len(graphs.node_key))
-    touched += np.bincount(dst[src != dst], minlength=len(graphs.node_key))
-    keys, place = np.unique(graphs.node_key, return_inverse=True)
-    count = np.bincount(place, touched, len(keys))
-    count[keys == 0] = 0
+    counted: dict[int, int] = {}
+    for graphs in [windows] if isinstance(windows, WindowGraphs) else windows:
+        _require_hosts(graphs)
+        src, dst = graphs.node_rows()
+        touched = np.bincount(src, minlength=len(graphs.node_key))
+        touched += np.bincount(dst[src != dst], minlength=len(graphs.node_key))
+        keys, place = np.unique(graphs.node_key, return_inverse=True)
+        counts = np.bincount(place, touched, len(keys)).astype(np.int64)
+        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):  # once per address
+            counted[key] = counted.get(key, 0) + count
+    known = np.array([key for key, count in counted.items() if key and count], np.uint64)
+    count = np.array([counted[key] for key in known.tolist()], np.int64)
     # Equal counts are decided by the key, so that the order of flows never matters.
-    order = np.lexsort((keys, -count))[:nodes]
-    found = np.sort(keys[order[count[order] > 0]])
+    found = np.sort(known[np.lexsort((known, -count))[:nodes]])
     if len(found) < 2:
         msg = f"Flows touch {len(found)} known address(es), and at most {nodes} are wanted."
         raise ContractError(msg, do="Take a source with addresses, and nodes = 2 or more.")
@@ -224,9 +228,8 @@ def take_snapshots(
     many, nodes = len(graphs), len(keys)
     shape = (many, nodes)
     x, flows = _features(graphs, cells, used, _checked(weight, graphs), ends, many * nodes)
-    links = np.zeros((many * nodes, nodes), np.bool_)
-    links[src, dst % nodes] = True
-    links = links.reshape(many, nodes, nodes)
+    links = np.zeros((many, nodes, nodes), np.bool_)
+    links.reshape(many * nodes, nodes)[src, dst % nodes] = True
     links[:, np.arange(nodes), np.arange(nodes)] = False
     active = np.zeros(many * nodes, np.bool_)
     active[src] = active[dst] = True
@@ -256,6 +259,29 @@ def chronological(snapshots: Snapshots, share: float) -> tuple[Snapshots, Snapsh
         raise ContractError(msg, where=f"{len(snapshots)} snapshot(s)", do=do)
     cut = min(max(round(share * len(snapshots)), 1), len(snapshots) - 1)
     return snapshots[:cut], snapshots[cut:]
+
+
+def snapshots_of(
+    windows: WindowStream, labels: LabelTable, nodes: int, *, ends: Ends, rule: Rule
+) -> Snapshots:
+    """Take snapshots of a whole train range, the addresses and classes of which are learnt first.
+
+    Raises:
+        ContractError: As `most_active` and `take_snapshots` do.
+    """
+    keys = most_active(require_reiterable(windows), nodes)
+    names = {name for graphs in windows for name in flow_classes(labels, graphs.flow_id).names}
+    classes = (NORMAL, *sorted(names - {NORMAL}))
+    parts = [
+        take_snapshots(graphs, labels, keys, ends=ends, rule=rule, classes=classes)
+        for graphs in windows
+        if len(graphs)
+    ]
+    names_of = ("x", "links", "label", "active", "flows", "window")
+    whole: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in names_of
+    }
+    return replace(parts[0], **whole)
 
 
 class _Cells(NamedTuple):
@@ -323,7 +349,7 @@ def _labels(
         src, code = np.concatenate([src, dst[other]]), np.concatenate([code, code[other]])
     counts = np.bincount(src * classes + code, minlength=size * classes).reshape(size, classes)
     if rule == "majority":
-        return counts.argmax(1)
+        return np.asarray(counts.argmax(1), np.int64)
     if classes == 1:
         return np.zeros(size, np.int64)
     attacks = counts[:, 1:]
