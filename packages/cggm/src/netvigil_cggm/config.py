@@ -62,7 +62,7 @@ class CggmConfig(PartConfig):
     )
     steps: int = Field(1_000, ge=1, description="steps of the generator")
     batch: int = Field(16, ge=1, description="snapshots per step; 1 as published")
-    learning_rate: float = Field(5e-4, gt=0, description="step size of the generator")
+    learning_rate: float = Field(2e-3, gt=0, description="step size of the generator")
     critic_rate: float | None = Field(
         None, gt=0, description="step size of the critic; none: 5e-5 for wgan-clip, else 5e-4"
     )
