@@ -25,7 +25,7 @@ from netvigil.errors import ContractError
 NORMAL = "normal"
 Ends = Literal["source", "both"]
 Rule = Literal["majority-attack", "any-touch", "majority"]
-BLOCK = 65_536  # flows whose features are held in double precision at a time
+BLOCK = 16_384  # flows whose features are summed in single precision, and fit the cache
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def flow_classes(labels: LabelTable, flow_id: NDArray[np.int64]) -> Classes:
             msg = f"{missing:,} of {len(flow_id):,} flows have no label."
             raise ContractError(msg, do="Leave unlabelled flows out before snapshots are taken.")
         truth = truth[row]
-    used = np.unique(truth[truth > 0])
+    used = np.flatnonzero(np.bincount(truth, minlength=1)[1:]) + 1
     new = np.zeros(len(names) + 1, np.int64)
     new[used] = np.arange(1, len(used) + 1)
     return Classes(new[truth], (NORMAL, *(names[number - 1] for number in used)))
@@ -229,10 +229,9 @@ def take_snapshots(
     shape = (many, nodes)
     x, flows = _features(graphs, cells, used, _checked(weight, graphs), ends, many * nodes)
     links = np.zeros((many, nodes, nodes), np.bool_)
-    links.reshape(many * nodes, nodes)[src, dst % nodes] = True
+    links.reshape(-1)[src * nodes + dst % nodes] = True
     links[:, np.arange(nodes), np.arange(nodes)] = False
-    active = np.zeros(many * nodes, np.bool_)
-    active[src] = active[dst] = True
+    active = links.any(axis=1).ravel() | (np.bincount(src, minlength=many * nodes) > 0)
     label = _labels(src, dst, code, len(names), many * nodes, rule)
     return Snapshots(
         keys=keys,
@@ -313,26 +312,49 @@ def _features(
     size: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return the weighted mean of each cell's flows, and how many they are."""
-    rows = np.flatnonzero(used)
-    cell = cells.src[rows]
+    sides = [(cells.src, used)]
     if ends == "both":
         # A host's flow to itself is one flow of it, not two.
-        other = np.flatnonzero(used & (cells.src != cells.dst))
-        rows, cell = np.concatenate([rows, other]), np.concatenate([cell, cells.dst[other]])
-    flows = np.bincount(cell, minlength=size)
-    share = np.ones(len(rows)) if weight is None else weight[rows]
-    total = np.bincount(cell, share, size)
-    share = np.where(total[cell] > 0, share, 1.0)
-    total = np.where(total > 0, total, np.maximum(flows, 1))
-    share /= total[cell]
-    x = np.zeros((size, graphs.flow_x.shape[1]))
-    for first in range(0, len(rows), BLOCK):
-        here = slice(first, first + BLOCK)
-        ptr = np.arange(len(cell[here]) + 1)
-        # Each row of this matrix is a flow, and its column the cell that the flow is in.
-        matrix = sp.csr_matrix((share[here], cell[here], ptr), shape=(len(ptr) - 1, size))
-        x += matrix.T @ graphs.flow_x[rows[here]]
+        sides.append((cells.dst, used & (cells.src != cells.dst)))
+    flows, total = np.zeros(size, np.int64), np.zeros(size)
+    for cell, kept in sides:
+        inside = cell[kept]
+        flows += np.bincount(inside, minlength=size)
+        if weight is not None:
+            total += np.bincount(inside, weight[kept], size)
+    plain = total <= 0
+    one = 1 / np.where(plain, np.maximum(flows, 1), total)
+    nodes, x = size // len(graphs), np.zeros((size, graphs.flow_x.shape[1]))
+    for cell, kept in sides:
+        share = np.where(kept, one[cell], 0)
+        if weight is not None:
+            share *= np.where(plain[cell], 1, weight)
+        _add(x, np.where(kept, cell, -1), share.astype(np.float32), graphs, nodes)
     return x.astype(np.float32), flows
+
+
+def _add(
+    x: NDArray[np.float64],
+    cell: NDArray[np.int64],
+    share: NDArray[np.float32],
+    graphs: WindowGraphs,
+    nodes: int,
+) -> None:
+    """Add each flow's features, times its share, to its cell (-1: nowhere).
+
+    Block after block, each of which only touches the cells of its own windows; sums within a block
+    are in single precision, over blocks in double.
+    """
+    for first in range(0, len(cell), BLOCK):
+        last = min(first + BLOCK, len(cell))
+        ends = np.searchsorted(graphs.flow_ptr, [first, last - 1], side="right")
+        low, high = int(ends[0] - 1) * nodes, int(ends[1]) * nodes
+        column = np.maximum(cell[first:last] - low, 0).astype(np.int32)
+        # Each row of this matrix is a flow, and its column the cell that the flow is in.
+        rows = np.arange(last - first + 1, dtype=np.int32)
+        shape = (last - first, high - low)
+        matrix = sp.csr_matrix((share[first:last], column, rows), shape=shape)
+        x[low:high] += matrix.T @ graphs.flow_x[first:last]
 
 
 def _labels(
@@ -344,6 +366,9 @@ def _labels(
     rule: Rule,
 ) -> NDArray[np.int64]:
     """Return the label of each cell; equal counts go to the class that comes first."""
+    if rule != "majority":  # which alone asks how many normal flows there are
+        attack = code > 0
+        src, dst, code = src[attack], dst[attack], code[attack]
     if rule == "any-touch":
         other = src != dst
         src, code = np.concatenate([src, dst[other]]), np.concatenate([code, code[other]])
