@@ -24,6 +24,7 @@ CLOSURES = [
     ("netvigil-autographad", {"netvigil", "netvigil-autographad"}, {"polars", "nfstream", "pyod"}),
     ("netvigil-anomale", {"netvigil", "netvigil-anomale"}, {"polars", "nfstream", "pyod"}),
     ("netvigil-heterognn", {"netvigil", "netvigil-heterognn"}, {"polars", "nfstream", "pyod"}),
+    ("netvigil-cggm", {"netvigil", "netvigil-cggm"}, {"polars", "nfstream", "pyod"}),
     ("netvigil-tabular", {"netvigil", "netvigil-tabular"}, {"polars", "nfstream", "pyod"}),
 ]
 

@@ -1,0 +1,276 @@
+"""`Cggm`: learns snapshots of labelled traffic and makes new ones of any balance of classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from netvigil.contracts import LabelTable, WindowGraphs, WindowStream
+from netvigil.errors import ContractError, NotFittedError
+from netvigil.protocols import State, Watch
+from netvigil.torch.device import device_name
+from netvigil.torch.fitted import not_a_state_of
+from netvigil.torch.generators import generator
+from netvigil_cggm.config import CggmConfig
+from netvigil_cggm.network import Generator, draw_noise, normalised
+from netvigil_cggm.plans import constant, plan_labels
+from netvigil_cggm.snapshots import Snapshots, snapshots_of
+from netvigil_cggm.training import Data, device_of, train
+
+NAME = "cggm"
+BLOCK = 64  # snapshots made at a time
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where features lie in training; leads them into [0, 1] and back.
+
+    Shapes:
+        low, span: float32 [features]
+    """
+
+    low: NDArray[np.float32]
+    span: NDArray[np.float32]
+
+    @staticmethod
+    def of(x: NDArray[np.float32]) -> Scale:
+        """Learn the range of each feature, [..., features]."""
+        flat = x.reshape(-1, x.shape[-1])
+        low = flat.min(0)
+        span = flat.max(0) - low
+        return Scale(low, np.where(span > 0, span, 1).astype(np.float32))
+
+    def into(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scale, and cut off what lies outside the range of training."""
+        return np.asarray(np.clip((x - self.low) / self.span, 0, 1), np.float32)
+
+    def back(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Undo `into`."""
+        return x * self.span + self.low
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a fitted generator remembers beside its weights.
+
+    Shapes:
+        keys: uint64 [nodes]; edges: int64 [train snapshots], links of each
+        present: int64 [classes learnt], rows of `classes` that some train node has
+    """
+
+    keys: NDArray[np.uint64]
+    edges: NDArray[np.int64]
+    present: NDArray[np.int64]
+    scale: Scale
+    classes: tuple[str, ...]
+    feature_names: tuple[str, ...]
+
+    @staticmethod
+    def of(snapshots: Snapshots) -> Learnt:
+        """Learn from train snapshots."""
+        return Learnt(
+            keys=snapshots.keys,
+            edges=snapshots.edges(),
+            present=np.flatnonzero(snapshots.balance()),
+            scale=Scale.of(snapshots.x),
+            classes=snapshots.classes,
+            feature_names=snapshots.feature_names,
+        )
+
+    def draw_edges(self, many: int, how: str, seed: int) -> NDArray[np.int64]:
+        """Draw how many links each new snapshot gets."""
+        if how == "mean":
+            return np.full(many, round(float(self.edges.mean())), np.int64)
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(8,)))
+        return rng.choice(self.edges, many)
+
+
+class Cggm:
+    """A conditional generator of traffic graphs; see `network.py` and `training.py`.
+
+    Generated windows are of schema "flow-host": one flow per link, with the features of its source,
+    and `node_x` with those of all nodes. Their ids count from 0; their times are those of nothing.
+
+    Raises:
+        NotFittedError: `generate`, `sample` or `get_state` before `fit`.
+        ContractError: No labels, or windows that make no snapshots.
+        ConfigError: A label plan or condition with classes that were not learnt.
+        TrainingError: A loss that is not finite, or a critic that explodes.
+    """
+
+    def __init__(self, config: CggmConfig) -> None:
+        device_of(config)
+        self.config = config
+        self.network_: Generator | None = None
+        self.learnt_: Learnt | None = None
+        self._watch = Watch()
+
+    @property
+    def accelerator(self) -> str | None:
+        """The name of the card it computes on, or None for the CPU."""
+        return device_name(device_of(self.config))
+
+    def watch(self, watch: Watch) -> None:
+        """Report the next `fit` to `watch`."""
+        self._watch = watch
+
+    def fit(self, windows: WindowStream, labels: LabelTable | None, *, seed: int) -> Self:
+        """Learn from the windows of the train range and their labels."""
+        if labels is None:
+            msg = f"Generator '{NAME}' learns classes, and there are no labels."
+            raise ContractError(msg, do="Name a labeller, or a source that carries labels.")
+        c = self.config
+        return self.fit_snapshots(
+            snapshots_of(windows, labels, c.nodes, ends=c.ends, rule=c.label_rule), seed=seed
+        )
+
+    def fit_snapshots(self, snapshots: Snapshots, *, seed: int) -> Self:
+        """Learn from train snapshots."""
+        learnt, device = Learnt.of(snapshots), device_of(self.config)
+        data = Data(
+            x=torch.tensor(learnt.scale.into(snapshots.x), device=device),
+            label=torch.tensor(snapshots.label, device=device),
+            links=normalised(torch.tensor(snapshots.links, dtype=torch.float32, device=device)),
+            edges=torch.tensor(learnt.edges, device=device),
+        )
+        game = train(data, len(learnt.classes), self.config, seed=seed, watch=self._watch)
+        self.network_, self.learnt_ = game.generator.eval(), learnt
+        return self
+
+    def generate(self, windows: int, *, condition: str | None = None, seed: int) -> WindowGraphs:
+        """Return new windows, of the label plan, or all of one class."""
+        return as_windows(self.sample(self.labels(windows, condition, seed=seed), seed=seed))
+
+    def labels(
+        self, snapshots: int, condition: str | None = None, *, seed: int
+    ) -> NDArray[np.int64]:
+        """Return what classes the nodes of new snapshots get, int64 [snapshots, nodes]."""
+        learnt = self._learnt()
+        names = tuple(learnt.classes[row] for row in learnt.present)
+        nodes = len(learnt.keys)
+        if condition is not None:
+            return learnt.present[constant(condition, names, (snapshots, nodes))]
+        plan = plan_labels(
+            self.config.label_plan, names, nodes=nodes, snapshots=snapshots, seed=seed
+        )
+        return learnt.present[plan]
+
+    def sample(self, label: NDArray[np.int64], *, seed: int) -> Snapshots:
+        """Make one snapshot for each row of labels, int64 [snapshots, nodes]."""
+        learnt, network = self._learnt(), self._network()
+        many, nodes = label.shape
+        if nodes != len(learnt.keys):
+            msg = f"Labels for {nodes} nodes, and {len(learnt.keys)} were learnt."
+            raise ContractError(msg)
+        edges = learnt.draw_edges(many, self.config.density, seed)
+        x = np.empty((many, nodes, len(learnt.feature_names)), np.float32)
+        links = np.empty((many, nodes, nodes), np.bool_)
+        device = next(network.parameters()).device
+        with torch.no_grad():
+            for number, first in enumerate(range(0, many, BLOCK)):
+                here = slice(first, first + BLOCK)
+                rng = generator(seed, 3, number, device=device)
+                noise = draw_noise(len(label[here]), nodes, x.shape[2], rng)
+                given = (torch.tensor(part[here], device=device) for part in (label, edges))
+                made = network(*given, noise)
+                x[here], links[here] = made.x.cpu().numpy(), made.links.cpu().numpy() > 0
+        return synthetic(learnt, learnt.scale.back(x), links, label)
+
+    def get_state(self) -> State:
+        """Return weights, addresses, scale and the links of train snapshots."""
+        learnt = self._learnt()
+        weights = self._network().state_dict()
+        arrays = {f"weights.{name}": t.cpu().numpy().copy() for name, t in weights.items()}
+        arrays |= {name: getattr(learnt, name) for name in ("keys", "edges", "present")}
+        arrays |= {"low": learnt.scale.low, "span": learnt.scale.span}
+        values = {"classes": list(learnt.classes), "features": list(learnt.feature_names)}
+        return State(arrays, {"generator": NAME, **values})
+
+    def set_state(self, state: State) -> Self:
+        """Take over what another instance learnt."""
+        if state.values.get("generator") != NAME:
+            raise not_a_state_of(NAME)
+        arrays, c = dict(state.arrays), self.config
+        features, classes = state.values["features"], state.values["classes"]
+        with torch.device("meta"):
+            network = Generator(
+                len(features),
+                len(classes),
+                heads=c.heads,
+                hidden=c.hidden,
+                attention=c.attention,
+                convolve=c.convolve,
+            )
+        prefix = "weights."
+        weights = {
+            name.removeprefix(prefix): torch.tensor(value)
+            for name, value in arrays.items()
+            if name.startswith(prefix)
+        }
+        try:
+            network.load_state_dict(weights, assign=True)
+            scale = Scale(arrays["low"], arrays["span"])
+            own = {name: arrays[name] for name in ("keys", "edges", "present")}
+        except (RuntimeError, KeyError) as error:
+            raise not_a_state_of(NAME) from error
+        self.network_ = network.to(device_of(c)).eval()
+        self.learnt_ = Learnt(
+            **own, scale=scale, classes=tuple(classes), feature_names=tuple(features)
+        )
+        return self
+
+    def _network(self) -> Generator:
+        if self.network_ is None:
+            msg = f"Generator '{NAME}' has not been fitted."
+            raise NotFittedError(msg)
+        return self.network_
+
+    def _learnt(self) -> Learnt:
+        if self.learnt_ is None:
+            msg = f"Generator '{NAME}' has not been fitted."
+            raise NotFittedError(msg)
+        return self.learnt_
+
+
+def synthetic(
+    learnt: Learnt,
+    x: NDArray[np.float32],
+    links: NDArray[np.bool_],
+    label: NDArray[np.int64],
+) -> Snapshots:
+    """Wrap what was made; every node is active."""
+    shape = label.shape
+    return Snapshots(
+        keys=learnt.keys,
+        classes=learnt.classes,
+        feature_names=learnt.feature_names,
+        x=x,
+        links=links,
+        label=label,
+        active=np.ones(shape, np.bool_),
+        flows=np.ones(shape, np.int64),
+        window=np.arange(shape[0]),
+    )
+
+
+def as_windows(snapshots: Snapshots) -> WindowGraphs:
+    """Write snapshots as windows: one flow per link, with the features of its source."""
+    many, nodes = len(snapshots), snapshots.nodes
+    window, src, dst = np.nonzero(snapshots.links)
+    return WindowGraphs(
+        schema="flow-host",
+        feature_names=snapshots.feature_names,
+        flow_id=np.arange(len(window)),
+        flow_x=np.ascontiguousarray(snapshots.x[window, src]),
+        flow_ptr=np.searchsorted(window, np.arange(many + 1)).astype(np.int64),
+        window_start=snapshots.window,
+        flow_src=src.astype(np.int32),
+        flow_dst=dst.astype(np.int32),
+        node_ptr=np.arange(many + 1) * nodes,
+        node_key=np.tile(snapshots.keys, many),
+        node_x=snapshots.x.reshape(many * nodes, -1),
+    )

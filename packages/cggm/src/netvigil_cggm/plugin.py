@@ -1,0 +1,51 @@
+"""The door of netvigil-cggm: which parts exist. Importing it loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from netvigil import hookimpl, parts
+from netvigil_cggm.config import CggmConfig
+
+
+@hookimpl
+def netvigil_generators() -> Iterator[parts.Generator]:
+    """The conditional generator of traffic graphs."""
+    yield parts.Generator(
+        name="cggm",
+        summary="Conditional GAN of traffic graphs with any balance of classes; supervised.",
+        config=CggmConfig,
+        make=_generator,
+        emits="flow-host",
+    )
+
+
+@hookimpl
+def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
+    """Snapshots, and steps of training."""
+    yield parts.Benchmark(
+        name="snapshots-cggm",
+        summary="Turn windows of 18,000 flows into traffic dispersion graphs.",
+        room="build",
+        make=lambda config: _benchmark("SnapshotBenchmark", config),
+    )
+    yield parts.Benchmark(
+        name="train-cggm",
+        summary="Train cggm for 20 steps on graphs of 49 nodes.",
+        room="train",
+        make=lambda config: _benchmark("TrainBenchmark", config),
+    )
+
+
+def _generator(config: CggmConfig) -> Any:
+    from netvigil_cggm.generator import Cggm
+
+    return Cggm(config)
+
+
+def _benchmark(kind: str, config: object) -> Any:
+    from netvigil_cggm import benchmarks
+
+    del config
+    return getattr(benchmarks, kind)()

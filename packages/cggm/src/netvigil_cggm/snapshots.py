@@ -1,0 +1,411 @@
+"""Traffic dispersion graphs: each window of flows as one small graph over fixed addresses.
+
+Node features are means of flow features, so that a flow no longer stands in them; this is what
+graph generators and node classifiers learn from. Everything is flat arrays, built at once for all
+snapshots. It knows nothing of networks, and reads labels because generators and node classifiers
+are supervised.
+
+The paper's Algorithm 1 (arXiv 2402.17363) with its gaps filled: flows at the end of a block and in
+the last, shorter block are kept; a flow of an attack counts for its source; links are binary and
+directed, and a host's flow to itself counts in its features but is no link.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from netvigil.contracts import LabelTable, WindowGraphs, WindowStream, require_reiterable
+from netvigil.errors import ContractError
+
+NORMAL = "normal"
+Ends = Literal["source", "both"]
+Rule = Literal["majority-attack", "any-touch", "majority"]
+BLOCK = 16_384  # flows whose features are summed in single precision, and fit the cache
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Graphs of consecutive windows over the same addresses.
+
+    Shapes:
+        keys: uint64 [nodes], increasing, see `netvigil.addresses`
+        x: float32 [snapshots, nodes, features], the mean of a node's flows, 0 where it has none
+        links: bool [snapshots, nodes, nodes], from source (row) to destination, diagonal false
+        label: int64 [snapshots, nodes], rows of `classes`, of which the first is "normal"
+        active: bool [snapshots, nodes], whether any flow touched the node
+        flows: int64 [snapshots, nodes], how many flows are in the node's features
+        window: int64 [snapshots], the `window_start` of the windows
+
+    Raises:
+        ContractError: Shapes that disagree, one node alone, a label without a class, a feature that
+            is not finite, an inactive node with features or an attack, a link to itself.
+    """
+
+    keys: NDArray[np.uint64]
+    classes: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    x: NDArray[np.float32]
+    links: NDArray[np.bool_]
+    label: NDArray[np.int64]
+    active: NDArray[np.bool_]
+    flows: NDArray[np.int64]
+    window: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        many, nodes = len(self.window), len(self.keys)
+        wanted = {
+            "x": (many, nodes, len(self.feature_names)),
+            "links": (many, nodes, nodes),
+            "label": (many, nodes),
+            "active": (many, nodes),
+            "flows": (many, nodes),
+        }
+        for name, shape in wanted.items():
+            if getattr(self, name).shape != shape:
+                msg = f"Snapshots.{name} has the shape {getattr(self, name).shape}, not {shape}."
+                raise ContractError(msg)
+        if nodes < 2:
+            msg = f"Snapshots over {nodes} address(es) have no links to learn from."
+            raise ContractError(msg, do="Take at least two addresses that exchange flows.")
+        self._check_values()
+
+    def _check_values(self) -> None:
+        if self.classes[:1] != (NORMAL,) or len(set(self.classes)) != len(self.classes):
+            msg = "The classes of snapshots are distinct, the first is 'normal'."
+            raise ContractError(msg, where=", ".join(self.classes))
+        if self.label.size and not 0 <= self.label.min() <= self.label.max() < len(self.classes):
+            msg = f"A node's label is none of the {len(self.classes)} classes."
+            raise ContractError(msg)
+        if not np.isfinite(self.x).all():
+            msg = "Node features hold NaN or infinity."
+            raise ContractError(msg)
+        idle = ~self.active
+        if self.x[idle].any() or self.label[idle].any():
+            msg = "A node that no flow touches has features or is labelled an attack."
+            raise ContractError(msg)
+        if self.links.diagonal(axis1=1, axis2=2).any():
+            msg = "A node has a link to itself."
+            raise ContractError(msg)
+
+    def __len__(self) -> int:
+        """Return the number of snapshots."""
+        return len(self.window)
+
+    @property
+    def nodes(self) -> int:
+        """Number of addresses."""
+        return len(self.keys)
+
+    def __getitem__(self, part: slice) -> Snapshots:
+        """Return a run of snapshots; the arrays are views."""
+        names = ("x", "links", "label", "active", "flows", "window")
+        return replace(self, **{name: getattr(self, name)[part] for name in names})
+
+    def edges(self) -> NDArray[np.int64]:
+        """Return how many links each snapshot has, int64 [snapshots]."""
+        return np.asarray(self.links.sum(axis=(1, 2)), np.int64)
+
+    def density(self) -> NDArray[np.float64]:
+        """Return the share of possible links that are there, [snapshots]."""
+        return self.edges() / (self.nodes * (self.nodes - 1))
+
+    def balance(self) -> NDArray[np.int64]:
+        """Return the nodes of each class, int64 [classes]."""
+        return np.bincount(self.label.ravel(), minlength=len(self.classes))
+
+
+class Classes(NamedTuple):
+    """The class of each flow as a row of `names`.
+
+    Shapes:
+        code: int64 [flows]
+    """
+
+    code: NDArray[np.int64]
+    names: tuple[str, ...]
+
+
+def most_active(windows: WindowGraphs | WindowStream, nodes: int) -> NDArray[np.uint64]:
+    """Return the keys of the addresses that most flows begin or end at, increasing, uint64 [nodes].
+
+    Learn them on the train range. Fewer come back where there are fewer; the key 0, "unknown host",
+    is no address.
+
+    Raises:
+        ContractError: Windows without hosts, or fewer than two addresses.
+    """
+    counted: dict[int, int] = {}
+    for graphs in [windows] if isinstance(windows, WindowGraphs) else windows:
+        _require_hosts(graphs)
+        src, dst = graphs.node_rows()
+        touched = np.bincount(src, minlength=len(graphs.node_key))
+        touched += np.bincount(dst[src != dst], minlength=len(graphs.node_key))
+        keys, place = np.unique(graphs.node_key, return_inverse=True)
+        counts = np.bincount(place, touched, len(keys)).astype(np.int64)
+        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):  # once per address
+            counted[key] = counted.get(key, 0) + count
+    known = np.array([key for key, count in counted.items() if key and count], np.uint64)
+    count = np.array([counted[key] for key in known.tolist()], np.int64)
+    # Equal counts are decided by the key, so that the order of flows never matters.
+    found = np.sort(known[np.lexsort((known, -count))[:nodes]])
+    if len(found) < 2:
+        msg = f"Flows touch {len(found)} known address(es), and at most {nodes} are wanted."
+        raise ContractError(msg, do="Take a source with addresses, and nodes = 2 or more.")
+    return found
+
+
+def flow_classes(labels: LabelTable, flow_id: NDArray[np.int64]) -> Classes:
+    """Return the class of each flow; attacks are named in alphabetical order after "normal".
+
+    Raises:
+        ContractError: Flows without a label.
+    """
+    table, known = labels.table, labels.table["flow_id"].to_numpy()
+    if not len(known):
+        msg = "There are no labels, and snapshots need the class of each flow."
+        raise ContractError(msg, do="Name a labeller, or a source that carries labels.")
+    attack = table["attack"].combine_chunks()
+    raw = [str(name) for name in attack.dictionary.to_pylist()]
+    names = sorted({*raw, "attack"} - {NORMAL})
+    code_of = {name: number for number, name in enumerate(names, start=1)}
+    coded = np.array([*(code_of.get(name, 0) for name in raw), code_of["attack"]], np.int64)
+    rows = attack.indices.fill_null(len(raw)).to_numpy()
+    truth = np.where(table["is_attack"].to_numpy(), coded[rows], 0)
+    if not np.array_equal(known, flow_id):
+        order = np.argsort(known, kind="stable")
+        place = np.minimum(np.searchsorted(known, flow_id, sorter=order), len(known) - 1)
+        row = order[place]
+        if missing := int((known[row] != flow_id).sum()):
+            msg = f"{missing:,} of {len(flow_id):,} flows have no label."
+            raise ContractError(msg, do="Leave unlabelled flows out before snapshots are taken.")
+        truth = truth[row]
+    used = np.flatnonzero(np.bincount(truth, minlength=1)[1:]) + 1
+    new = np.zeros(len(names) + 1, np.int64)
+    new[used] = np.arange(1, len(used) + 1)
+    return Classes(new[truth], (NORMAL, *(names[number - 1] for number in used)))
+
+
+def take_snapshots(
+    graphs: WindowGraphs,
+    labels: LabelTable,
+    keys: NDArray[np.uint64],
+    *,
+    ends: Ends = "source",
+    rule: Rule = "majority-attack",
+    weight: NDArray[np.float64] | None = None,
+    classes: tuple[str, ...] | None = None,
+) -> Snapshots:
+    """Turn each window into one snapshot over the addresses `keys`.
+
+    A flow counts where both its ends are among them. `ends` says whose features it is in; `rule`
+    how a node gets its label: the commonest attack among flows that it sends, else normal; the same
+    among flows that touch it; or the commonest class, normal among them. `classes` fixes their
+    order, for data that lacks some.
+
+    Shapes:
+        keys: uint64 [nodes], increasing, see `most_active`
+        weight: float64 [flows], such as bytes, or None for a plain mean; nodes whose flows weigh
+            nothing together get their plain mean
+
+    Raises:
+        ContractError: Windows without hosts, flows without labels, an address dictionary that
+            covers no flow, a class that `classes` lacks, weights that are negative or not finite.
+    """
+    _require_hosts(graphs)
+    found = flow_classes(labels, graphs.flow_id)
+    cells = _cells(graphs, keys)
+    used = (cells.src >= 0) & (cells.dst >= 0)
+    if not used.any():
+        msg = f"No flow has both ends among the {len(keys)} addresses of the dictionary."
+        raise ContractError(msg, do="Learn the dictionary from the train range of the same source.")
+    names, code = _ordered(found, classes)
+    src, dst, code = cells.src[used], cells.dst[used], code[used]
+    many, nodes = len(graphs), len(keys)
+    shape = (many, nodes)
+    x, flows = _features(graphs, cells, used, _checked(weight, graphs), ends, many * nodes)
+    links = np.zeros((many, nodes, nodes), np.bool_)
+    links.reshape(-1)[src * nodes + dst % nodes] = True
+    links[:, np.arange(nodes), np.arange(nodes)] = False
+    active = links.any(axis=1).ravel() | (np.bincount(src, minlength=many * nodes) > 0)
+    label = _labels(src, dst, code, len(names), many * nodes, rule)
+    return Snapshots(
+        keys=keys,
+        classes=names,
+        feature_names=graphs.feature_names,
+        x=x.reshape(*shape, -1),
+        links=links,
+        label=label.reshape(shape),
+        active=active.reshape(shape),
+        flows=flows.reshape(shape),
+        window=graphs.window_start,
+    )
+
+
+def chronological(snapshots: Snapshots, share: float) -> tuple[Snapshots, Snapshots]:
+    """Cut into the earlier `share` and the rest; at least one snapshot each.
+
+    Raises:
+        ContractError: One snapshot alone: its window holds all flows of the source.
+    """
+    if len(snapshots) < 2:
+        msg = "One snapshot cannot be cut into an earlier and a later part."
+        do = "Take shorter windows: fewer flows in each than the source has."
+        raise ContractError(msg, where=f"{len(snapshots)} snapshot(s)", do=do)
+    cut = min(max(round(share * len(snapshots)), 1), len(snapshots) - 1)
+    return snapshots[:cut], snapshots[cut:]
+
+
+def snapshots_of(
+    windows: WindowStream, labels: LabelTable, nodes: int, *, ends: Ends, rule: Rule
+) -> Snapshots:
+    """Take snapshots of a whole train range, the addresses and classes of which are learnt first.
+
+    Raises:
+        ContractError: As `most_active` and `take_snapshots` do.
+    """
+    keys = most_active(require_reiterable(windows), nodes)
+    names = {name for graphs in windows for name in flow_classes(labels, graphs.flow_id).names}
+    classes = (NORMAL, *sorted(names - {NORMAL}))
+    parts = [
+        take_snapshots(graphs, labels, keys, ends=ends, rule=rule, classes=classes)
+        for graphs in windows
+        if len(graphs)
+    ]
+    names_of = ("x", "links", "label", "active", "flows", "window")
+    whole: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in names_of
+    }
+    return replace(parts[0], **whole)
+
+
+class _Cells(NamedTuple):
+    """Where the ends of flows stand in a (snapshot, address) grid; -1 outside the dictionary.
+
+    Shapes:
+        src, dst: int64 [flows]
+    """
+
+    src: NDArray[np.int64]
+    dst: NDArray[np.int64]
+
+
+def _cells(graphs: WindowGraphs, keys: NDArray[np.uint64]) -> _Cells:
+    """Look each node's key up once; flows then only index."""
+    place = np.minimum(np.searchsorted(keys, graphs.node_key), len(keys) - 1)
+    base = np.repeat(np.arange(len(graphs)) * len(keys), np.diff(graphs.node_ptr))
+    cell = np.where(keys[place] == graphs.node_key, base + place, -1)
+    src, dst = graphs.node_rows()
+    return _Cells(cell[src], cell[dst])
+
+
+def _features(
+    graphs: WindowGraphs,
+    cells: _Cells,
+    used: NDArray[np.bool_],
+    weight: NDArray[np.float64] | None,
+    ends: Ends,
+    size: int,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the weighted mean of each cell's flows, and how many they are."""
+    sides = [(cells.src, used)]
+    if ends == "both":
+        # A host's flow to itself is one flow of it, not two.
+        sides.append((cells.dst, used & (cells.src != cells.dst)))
+    flows, total = np.zeros(size, np.int64), np.zeros(size)
+    for cell, kept in sides:
+        inside = cell[kept]
+        flows += np.bincount(inside, minlength=size)
+        if weight is not None:
+            total += np.bincount(inside, weight[kept], size)
+    plain = total <= 0
+    one = 1 / np.where(plain, np.maximum(flows, 1), total)
+    nodes, x = size // len(graphs), np.zeros((size, graphs.flow_x.shape[1]))
+    for cell, kept in sides:
+        share = np.where(kept, one[cell], 0)
+        if weight is not None:
+            share *= np.where(plain[cell], 1, weight)
+        _add(x, np.where(kept, cell, -1), share.astype(np.float32), graphs, nodes)
+    return x.astype(np.float32), flows
+
+
+def _add(
+    x: NDArray[np.float64],
+    cell: NDArray[np.int64],
+    share: NDArray[np.float32],
+    graphs: WindowGraphs,
+    nodes: int,
+) -> None:
+    """Add each flow's features, times its share, to its cell (-1: nowhere).
+
+    Block after block, each of which only touches the cells of its own windows; sums within a block
+    are in single precision, over blocks in double.
+    """
+    for first in range(0, len(cell), BLOCK):
+        last = min(first + BLOCK, len(cell))
+        ends = np.searchsorted(graphs.flow_ptr, [first, last - 1], side="right")
+        low, high = int(ends[0] - 1) * nodes, int(ends[1]) * nodes
+        column = np.maximum(cell[first:last] - low, 0).astype(np.int32)
+        # Each row of this matrix is a flow, and its column the cell that the flow is in.
+        rows = np.arange(last - first + 1, dtype=np.int32)
+        shape = (last - first, high - low)
+        matrix = sp.csr_matrix((share[first:last], column, rows), shape=shape)
+        x[low:high] += matrix.T @ graphs.flow_x[first:last]
+
+
+def _labels(
+    src: NDArray[np.int64],
+    dst: NDArray[np.int64],
+    code: NDArray[np.int64],
+    classes: int,
+    size: int,
+    rule: Rule,
+) -> NDArray[np.int64]:
+    """Return the label of each cell; equal counts go to the class that comes first."""
+    if rule != "majority":  # which alone asks how many normal flows there are
+        attack = code > 0
+        src, dst, code = src[attack], dst[attack], code[attack]
+    if rule == "any-touch":
+        other = src != dst
+        src, code = np.concatenate([src, dst[other]]), np.concatenate([code, code[other]])
+    counts = np.bincount(src * classes + code, minlength=size * classes).reshape(size, classes)
+    if rule == "majority":
+        return np.asarray(counts.argmax(1), np.int64)
+    if classes == 1:
+        return np.zeros(size, np.int64)
+    attacks = counts[:, 1:]
+    return np.where(attacks.any(1), attacks.argmax(1) + 1, 0)
+
+
+def _ordered(
+    found: Classes, classes: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Number classes as somebody else did."""
+    if classes is None:
+        return found.names, found.code
+    if missing := [name for name in found.names if name not in classes]:
+        msg = f"These flows have classes that were not known before: {', '.join(missing)}."
+        raise ContractError(msg, where=f"Known: {', '.join(classes)}.")
+    place = np.array([classes.index(name) for name in found.names], np.int64)
+    return classes, place[found.code]
+
+
+def _checked(
+    weight: NDArray[np.float64] | None, graphs: WindowGraphs
+) -> NDArray[np.float64] | None:
+    if weight is None:
+        return None
+    if weight.shape != graphs.flow_id.shape or not np.isfinite(weight).all() or weight.min() < 0:
+        msg = f"Weights are {len(graphs.flow_id):,} finite numbers of 0 or more, one for each flow."
+        raise ContractError(msg)
+    return weight
+
+
+def _require_hosts(graphs: WindowGraphs) -> None:
+    if not graphs.has_nodes:
+        msg = f"Snapshots need windows of flows between hosts, not '{graphs.schema}'."
+        raise ContractError(msg, do='Use [graph] builder = "flow-host".')

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from netvigil_cggm.__main__ import main, table
+from netvigil_cggm.config import CggmConfig
+from netvigil_cggm.snapshots import chronological
+from netvigil_cggm.study import Parts, Study, balance, fidelities, generators, joined, taught
+
+QUICK = CggmConfig(steps=2, batch=4, critic_steps=1, hidden=8, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def done(make_snapshots):
+    parts = Parts(*chronological(make_snapshots(20), 0.7))
+    study = Study(config=QUICK, classifier_steps=20)
+    return parts, study, generators(parts, study, seed=0)
+
+
+def test_tables(done):
+    parts, study, fitted = done
+    found = fidelities(parts, fitted, seed=0)
+    assert list(found) == ["real (train)", "cggm", "smote", "copula", "block model"]
+    assert found["smote"].wasserstein < found["cggm"].wasserstein
+    counts = balance(parts, study)
+    assert sum(row[1] for row in counts) == 14 * 12
+    assert [row[3] for row in counts] == [56, 56, 56]
+
+
+def test_node_classifiers_beat_the_control(done):
+    parts, _, fitted = done
+    settings = Study(config=QUICK, classifier_steps=80)
+    rows = {(row.model, row.taught_by): row for row in taught(parts, fitted, settings, seed=0)}
+    control = "shuffled labels (control)"
+    assert {model for model, _ in rows} == {"gcn", "sage"}
+    for name in ("smote", "block model"):
+        best = rows["sage", name].active.f1
+        assert best > rows["sage", control].active.f1 + 0.2, name
+    assert all(0 <= value <= 1 for row in rows.values() for value in (*row.every, *row.active))
+
+
+def test_joined(make_snapshots):
+    one, two = make_snapshots(3), make_snapshots(4)
+    whole = joined([one, two])
+    assert len(whole) == 7
+    assert np.array_equal(whole.x[3:], two.x)
+
+
+def test_a_table():
+    assert table(("a", "b"), [("x", 0.5), ("y", 2)]).splitlines()[2:] == [
+        "| x | 0.5000 |",
+        "| y | 2 |",
+    ]
+
+
+def test_what_cannot_be_read_is_said(tmp_path):
+    found = CliRunner().invoke(main, [str(tmp_path / "absent.csv"), "--to", str(tmp_path / "to")])
+    assert found.exit_code == 1
+    assert "no such source" in found.output
+    assert not (tmp_path / "to").exists()
