@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from netvigil.detect import detect
+from netvigil.features import select_features
+from netvigil_flowprep.readers.times import WEEK
 
 from .reading import PARTS, read, write
 
@@ -101,6 +104,35 @@ def test_cidds_suffixes_flags_icmp_and_labels(tmp_path: Path):
     labels = got.labels()
     assert labels.known.to_list() == [True, True, False]
     assert labels.category.to_list() == [None, "pingscan", None]
+
+
+def test_cidds_week_time_is_of_the_local_clock_and_has_every_day(tmp_path: Path):
+    rest = ",0.003,TCP,10.0.0.1,1,10.0.0.2,2,1,108,1,.AP...,0,normal,---,---,---"
+    # A Wednesday at six, the last millisecond of a Sunday, the start of a Monday.
+    times = ("2017-03-15 06:00:00.000", "2017-03-19 23:59:59.999", "2017-03-20 00:00:00.000")
+    source = write(tmp_path / "a.csv", CIDDS, *[time + rest for time in times])
+    got = read("cidds", source, week_time=True, utc_offset_s=3600)
+    np.testing.assert_allclose(got.column("x_time_of_day"), [0.25, 1, 0], atol=1e-7)
+    days = np.array([got.column(f"x_weekday_{day}") for day in WEEK])
+    assert days.argmax(axis=0).tolist() == [2, 6, 0]
+    assert days.sum(axis=0).tolist() == [1, 1, 1]
+
+
+def test_cidds_week_time_has_to_be_asked_for_twice(tmp_path: Path):
+    row = "2017-03-15 00:01:16.632,0.003,TCP,10.0.0.1,1,10.0.0.2,2,1,108,1,.AP...,0,normal,-,1,-"
+    source = write(tmp_path / "a.csv", CIDDS, row)
+    made = ["x_time_of_day", *(f"x_weekday_{day}" for day in WEEK)]
+    assert not set(made) & set(read("cidds", source).table.column_names)
+    names = read("cidds", source, week_time=True).table.column_names
+    assert dict(select_features(names, []).denied).items() >= dict.fromkeys(made, "time").items()
+    assert set(made) <= set(select_features(names, [], allow_shortcuts=made).numeric)
+
+
+def test_cidds_flags_may_be_hexadecimal(tmp_path: Path):
+    row = "2017-03-15 00:01:16.632,0.003,TCP,10.0.0.1,1,10.0.0.2,2,1,108,1,{},0,normal,-,1,-"
+    rows = [row.format(flags) for flags in ("0xd8", ".AP.SF", "A.....")]
+    got = read("cidds", write(tmp_path / "a.csv", CIDDS, *rows))
+    assert got.column("tcp_flags") == [0xD8, 0x1B, 0x10]
 
 
 def test_cidds_002_calls_its_class_label(tmp_path: Path):

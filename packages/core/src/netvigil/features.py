@@ -30,6 +30,7 @@ SHORTCUTS: dict[str, re.Pattern[str]] = {
     "port": re.compile(r"(^|_)(sport|dport|port|ports)(_|$)"),
     "time": re.compile(
         r"(^|_)(stime|ltime|timestamp|first_seen|last_seen|start|end|offset|date)(_|$|ms$)"
+        r"|(^|_)(weekday|time_of_day)(_|$)"
     ),
     "sequence number": re.compile(r"(^|_)(stcpb|dtcpb|seq|tcp_seq)(_|$)"),
     "identifier": re.compile(

@@ -85,7 +85,7 @@ def _delimited_readers() -> Iterator[parts.FlowReader]:
         (21, "nf-v2", "nprobe:V2", none, "NF-*-v2 data sets (nProbe names, no times)."),
         (22, "nf-v1", "nprobe:V1", none, "NF-* data sets of the first version (no times)."),
         (20, "ctu-13", "argus:DIALECT", local, "Argus binetflow, such as CTU-13."),
-        (20, "cidds", "cidds:DIALECT", local, "CIDDS-001 and CIDDS-002."),
+        (20, "cidds", "cidds:DIALECT", config.CiddsConfig, "CIDDS-001 and CIDDS-002."),
         (20, "nfdump-new", "nfdump:NEW", nfdump, "nfdump's CSV since 1.7.5."),
         (20, "cic-ids2017", "cicflowmeter:CIC_IDS2017", cic, "CIC-IDS2017 as published."),
         (20, "cse-cic-ids2018", "cicflowmeter:CSE_CIC_IDS2018", cic, "CSE-CIC-IDS2018."),

@@ -1,6 +1,7 @@
 """CIDDS-001 and CIDDS-002: one-way flows as nfdump prints them, in local time.
 
 Public addresses are anonymised tokens (`10008_74`, `EXT_SERVER`), which serve as nodes as they are.
+With `week_time` the weekday and the time of day become features, by the source's own clock.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from netvigil.contracts import FlowInfo
-from netvigil_flowprep.readers.config import LocalTimeConfig
+from netvigil_flowprep.readers.config import CiddsConfig
 from netvigil_flowprep.readers.dialect import (
     REAL,
     TEXT,
@@ -21,7 +22,7 @@ from netvigil_flowprep.readers.dialect import (
     protocol,
 )
 from netvigil_flowprep.readers.ports import ICMP, port
-from netvigil_flowprep.readers.times import text_us
+from netvigil_flowprep.readers.times import text_us, week_time
 from netvigil_flowprep.tcp_flags import flags_of_texts
 
 _FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
@@ -44,7 +45,7 @@ def _counts(texts: pl.Series) -> pl.Series:
     return whole.zip_with(whole.is_not_null(), scaled)
 
 
-def _derive(have: Names, config: LocalTimeConfig) -> Mapping[str, pl.Expr]:
+def _derive(have: Names, config: CiddsConfig) -> Mapping[str, pl.Expr]:
     number = pl.col("protocol_number")
     # ICMP rows carry type.code in the destination's port.
     parts = pl.col("dst_pt").str.strip_chars().str.splitn(".", 2)
@@ -69,6 +70,7 @@ def _derive(have: Names, config: LocalTimeConfig) -> Mapping[str, pl.Expr]:
         "fwd_packets": count("packets"),
         "fwd_bytes": count("bytes"),
         "tcp_flags": per_value("flags", flags_of_texts, pl.UInt8),
+        **(week_time(text_us("date_first_seen")) if config.week_time else {}),
     }
 
 

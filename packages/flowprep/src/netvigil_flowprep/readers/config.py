@@ -20,6 +20,16 @@ class LocalTimeConfig(PartConfig):
     )
 
 
+class CiddsConfig(LocalTimeConfig):
+    """What to make of the local time besides the start of a flow."""
+
+    week_time: bool = Field(
+        default=False,
+        description="Add the day of the week (seven columns) and the time of day (0 to 1), which "
+        "are shortcuts: a model sees those that features.allow_shortcuts names.",
+    )
+
+
 class CicConfig(LocalTimeConfig):
     """How the file writes its times."""
 

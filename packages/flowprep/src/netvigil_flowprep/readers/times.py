@@ -7,6 +7,8 @@ from functools import partial
 
 import polars as pl
 
+WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAY_US = 86_400_000_000
 ISO = (
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -33,6 +35,19 @@ def seconds_us(column: str) -> pl.Expr:
 def millis_us(column: str) -> pl.Expr:
     """Return epoch milliseconds as microseconds."""
     return (pl.col(column) * 1_000).round().cast(pl.Int64, strict=False)
+
+
+def week_time(local_us: pl.Expr) -> dict[str, pl.Expr]:
+    """Return the time of day, from 0 to 1, and one column per day of the week.
+
+    `local_us` is microseconds since 1970 by the source's own clock. All seven days are there,
+    whichever of them a file holds, so files of different weeks have the same columns.
+    """
+    # 1970 began on a Thursday, which is day 3 from Monday.
+    day = (local_us // DAY_US + 3) % len(WEEK)
+    return {"x_time_of_day": (local_us % DAY_US) / DAY_US} | {
+        f"x_weekday_{name}": (day == number).cast(pl.Float32) for number, name in enumerate(WEEK)
+    }
 
 
 def _parse(texts: pl.Series, formats: Sequence[str]) -> pl.Series:
