@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from netvigil_cggm.__main__ import main, table
+from netvigil_cggm.__main__ import table
 from netvigil_cggm.config import CggmConfig
 from netvigil_cggm.snapshots import chronological
 from netvigil_cggm.study import Parts, Study, balance, fidelities, generators, joined, taught
@@ -53,10 +52,3 @@ def test_a_table():
         "| x | 0.5000 |",
         "| y | 2 |",
     ]
-
-
-def test_what_cannot_be_read_is_said(tmp_path):
-    found = CliRunner().invoke(main, [str(tmp_path / "absent.csv"), "--to", str(tmp_path / "to")])
-    assert found.exit_code == 1
-    assert "no such source" in found.output
-    assert not (tmp_path / "to").exists()
