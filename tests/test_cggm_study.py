@@ -1,4 +1,4 @@
-"""The study of `netvigil_cggm`, which needs a reader and an encoder and so more than its package."""
+"""The study of `netvigil_cggm`, which needs a reader and an encoder beside its own package."""
 
 from __future__ import annotations
 
