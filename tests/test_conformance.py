@@ -68,6 +68,13 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
     "extra-trees": {"n_estimators": 10},
     "hist-gradient-boosting": {"max_iter": 10, "min_samples_leaf": 5},
     "mlp": {"hidden": [16], "batch": 32, "epochs": 20, "learning_rate": 0.02, "device": "cpu"},
+    "hetero-flow-gnn": {
+        "epochs": 60,
+        "learning_rate": 0.01,
+        "layers": 2,
+        "hidden": 16,
+        "device": "cpu",
+    },
     "voting": {
         "members": [{"name": "random-forest", "n_estimators": 5}, "logistic-regression"],
         "calibration": "sigmoid",
