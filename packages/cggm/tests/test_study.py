@@ -5,8 +5,8 @@ import pytest
 
 from netvigil_cggm.__main__ import table
 from netvigil_cggm.config import CggmConfig
-from netvigil_cggm.snapshots import chronological
-from netvigil_cggm.study import Parts, Study, balance, fidelities, generators, joined, taught
+from netvigil_cggm.snapshots import chronological, joined
+from netvigil_cggm.study import Parts, Study, balance, fidelities, generators, taught
 
 QUICK = CggmConfig(steps=2, batch=4, critic_steps=1, hidden=8, device="cpu")
 

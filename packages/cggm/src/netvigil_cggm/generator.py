@@ -195,7 +195,9 @@ class Cggm:
         if state.values.get("generator") != NAME:
             raise not_a_state_of(NAME)
         arrays, c = dict(state.arrays), self.config
-        features, classes = state.values["features"], state.values["classes"]
+        features, classes = (state.values.get(key) for key in ("features", "classes"))
+        if not features or not classes:
+            raise not_a_state_of(NAME)
         with torch.device("meta"):
             network = Generator(
                 len(features),

@@ -12,6 +12,7 @@ directed, and a host's flow to itself counts in its features but is no link.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -25,6 +26,7 @@ from netvigil.errors import ContractError
 NORMAL = "normal"
 Ends = Literal["source", "both"]
 Rule = Literal["majority-attack", "any-touch", "majority"]
+EACH = ("x", "links", "label", "active", "flows", "window")  # what has a row per snapshot
 BLOCK = 16_384  # flows whose features are summed in single precision, and fit the cache
 
 
@@ -103,8 +105,7 @@ class Snapshots:
 
     def __getitem__(self, part: slice) -> Snapshots:
         """Return a run of snapshots; the arrays are views."""
-        names = ("x", "links", "label", "active", "flows", "window")
-        return replace(self, **{name: getattr(self, name)[part] for name in names})
+        return replace(self, **{name: getattr(self, name)[part] for name in EACH})
 
     def edges(self) -> NDArray[np.int64]:
         """Return how many links each snapshot has, int64 [snapshots]."""
@@ -276,9 +277,13 @@ def snapshots_of(
         for graphs in windows
         if len(graphs)
     ]
-    names_of = ("x", "links", "label", "active", "flows", "window")
+    return joined(parts)
+
+
+def joined(parts: Sequence[Snapshots]) -> Snapshots:
+    """Put snapshots over the same addresses and classes one after the other."""
     whole: dict[str, Any] = {
-        name: np.concatenate([getattr(part, name) for part in parts]) for name in names_of
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in EACH
     }
     return replace(parts[0], **whole)
 

@@ -37,9 +37,12 @@ from netvigil_cggm.snapshots import (
     Snapshots,
     chronological,
     flow_classes,
+    joined,
     most_active,
     take_snapshots,
 )
+
+MOST_FLOWS = 3_000_000  # about 2 GB of 50 features, table and windows; UNSW-NB15 has 2.54 million
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,13 @@ class _Source(NamedTuple):
 def load(sources: Sequence[Path], study: Study, work: Path) -> Parts:
     """Read sources of one dialect, with their own labels, into train and test snapshots.
 
+    Flows lie in memory. Names of classes are of all flows, so that test nodes can be numbered;
+    which flow is of which class is told of the train part alone.
+
     Raises:
         SourceError: A source cannot be read.
-        RunError: A source without labels, or with fewer flows than two windows.
+        RunError: A source without labels, of more than `MOST_FLOWS` flows, or of fewer than two
+            windows.
         ContractError: Windows that make no snapshots.
     """
     plugins = load_plugins()
@@ -112,15 +119,6 @@ def load(sources: Sequence[Path], study: Study, work: Path) -> Parts:
         )
         parts.append(chronological(snapshots, study.train))
     return Parts(*(joined(side) for side in zip(*parts, strict=True)))
-
-
-def joined(parts: Sequence[Snapshots]) -> Snapshots:
-    """Put snapshots over the same addresses and classes one after the other."""
-    names = ("x", "links", "label", "active", "flows", "window")
-    whole: dict[str, Any] = {
-        name: np.concatenate([getattr(part, name) for part in parts]) for name in names
-    }
-    return replace(parts[0], **whole)
 
 
 def generators(parts: Parts, study: Study, *, seed: int) -> Mapping[str, SnapshotGenerator]:
@@ -202,6 +200,9 @@ def _planned(parts: Parts, study: Study, seed: int) -> Any:
 def _read(path: Path, study: Study, assembly: Assembly, plugins: Plugins, target: Path) -> _Source:
     """Read the labelled flows of one source."""
     store = open_source(path, choose_reader(path, plugins), target, Phases())
+    if len(store) > MOST_FLOWS:
+        msg = f"{len(store):,} flows; a study takes at most {MOST_FLOWS:,}, all of them in memory."
+        raise RunError(msg, where=str(path), do="Cut the source into shorter ones.")
     assert assembly.labeller is not None
     truth = label_store(store, assembly.labeller.make())
     table = pa.concat_tables([flows.table for flows in store.batches()]).unify_dictionaries()
