@@ -6,7 +6,6 @@ from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from netvigil.classes import class_codes, class_names
 from netvigil.contracts import (
@@ -27,7 +26,7 @@ from netvigil.torch.training import Trained, fit_network
 from netvigil_heterognn.batch import HeteroBatch
 from netvigil_heterognn.config import HeteroFlowGNNConfig
 from netvigil_heterognn.hosts import COUNTS
-from netvigil_heterognn.learner import Learner, class_weights
+from netvigil_heterognn.learner import Known, Learner, class_weights
 from netvigil_heterognn.network import Network
 
 NAME = "hetero-flow-gnn"
@@ -83,12 +82,13 @@ class HeteroFlowGNN:
     def fit(self, windows: WindowStream, labels: LabelTable, *, seed: int) -> Self:
         """Learn from the labelled flows; those without a label are part of the graph alone."""
         names = class_names(labels)
-        features, y = _survey(windows, labels, names)
-        weight = torch.from_numpy(class_weights(y, len(names), self.config))
+        features, known = _survey(windows, labels, names)
+        taught = known.code[known.code >= 0]
+        weight = torch.from_numpy(class_weights(taught, len(names), self.config))
 
         def make(device: torch.device, rng: torch.Generator) -> Learner:
             network = build(lambda: self._make(len(features), len(names)), rng, device)
-            return Learner(network, self.config, labels, names, weight.to(device))
+            return Learner(network, self.config, known, weight.to(device))
 
         learner, self.trained_ = fit_network(
             make, windows, self.config, seed=seed, watch=self._watch, name=NAME
@@ -166,22 +166,22 @@ class HeteroFlowGNN:
 
 def _survey(
     windows: WindowStream, labels: LabelTable, names: tuple[str, ...]
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the features of a stream of windows and the class of each labelled flow."""
+) -> tuple[tuple[str, ...], Known]:
+    """Return the features of a stream of windows and the class of each flow, looked up once."""
     features: tuple[str, ...] | None = None
-    found = [np.empty(0, np.int64)]
+    ids, codes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for graphs in require_reiterable(windows):
         require_hosts(graphs, encoder=NAME)
         features = graphs.feature_names
-        codes = class_codes(labels, np.asarray(graphs.flow_id), names)
-        found.append(codes[codes >= 0])
+        ids.append(np.asarray(graphs.flow_id))
+        codes.append(class_codes(labels, ids[-1], names))
     if not features:
         what = "window" if features is None else "feature"
         msg = f"Classifier '{NAME}' has no {what} to learn from."
         raise ContractError(msg, do="Check the split, features.set and features.transforms.")
-    y = np.concatenate(found)
-    lost = [name for code, name in enumerate(names) if not (y == code).any()]
+    known = Known.of(np.concatenate(ids), np.concatenate(codes))
+    lost = [name for code, name in enumerate(names) if not (known.code == code).any()]
     if lost:
         msg = f"No flow of these windows is of class {', '.join(lost)}, which the labels name."
         raise ContractError(msg, do="Pass the labels of the train part alone.")
-    return features, y
+    return features, known

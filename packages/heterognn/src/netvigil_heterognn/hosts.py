@@ -2,10 +2,11 @@
 
 The article gives each flow's address bits to the node that happens to have the flow's row number
 (its central bug), and addresses name the attackers. Here a host starts from what its flows of this
-window show: how many it sends and receives, with how many peers and services, and the means of
-their features. What the specification lists beyond that (bytes, packets, share of SYN and RST) is
-in those means as far as the pipeline's features hold it. Whether a host is internal cannot be told
-from the hashed keys that windows carry, nor can address bits, so neither exists as a setting.
+window show: how many it sends and receives, with how many peers and services (how many, not which:
+no port is told), and the means of their features. What the specification lists beyond that (bytes,
+packets, share of SYN and RST) is in those means as far as the pipeline's features hold it. Whether
+a host is internal cannot be told from the hashed keys that windows carry, nor can address bits, so
+neither exists as a setting.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,14 +11,34 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from netvigil.classes import class_codes
-from netvigil.contracts import LabelTable, WindowGraphs
+from netvigil.contracts import WindowGraphs
 from netvigil.torch.training import Step
 from netvigil_heterognn.batch import HeteroBatch
 from netvigil_heterognn.config import HeteroFlowGNNConfig
 from netvigil_heterognn.network import Network
 
 TIE = 1e-3  # at most what the loss adds to 1 - macro-F1, so that of equal F1 the lower loss wins
+
+
+class Known(NamedTuple):
+    """The classes of train flows, to be looked up by id.
+
+    Shapes:
+        flow_id: int64 [flows], increasing; code: int64 [flows], -1 where unknown
+    """
+
+    flow_id: NDArray[np.int64]
+    code: NDArray[np.int64]
+
+    @staticmethod
+    def of(flow_id: NDArray[np.int64], code: NDArray[np.int64]) -> Known:
+        """Sort flows by id."""
+        order = np.argsort(flow_id, kind="stable")
+        return Known(flow_id[order], code[order])
+
+    def codes(self, flow_id: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the class of each flow, int64 [flows]; all of them are train flows."""
+        return self.code[np.searchsorted(self.flow_id, flow_id)]
 
 
 class Learner:
@@ -28,21 +49,17 @@ class Learner:
     """
 
     def __init__(
-        self,
-        network: Network,
-        config: HeteroFlowGNNConfig,
-        labels: LabelTable,
-        names: tuple[str, ...],
-        weight: Tensor,
+        self, network: Network, config: HeteroFlowGNNConfig, known: Known, weight: Tensor
     ) -> None:
         self.network, self.config = network, config
-        self._labels, self._names, self._weight = labels, names, weight
-        self._counts = torch.zeros(3, len(names), dtype=torch.int64)
-        self._judged = self._flows = 0.0
+        self._known, self._weight = known, weight
+        self._counts = torch.zeros(3, len(weight), dtype=torch.int64, device=weight.device)
+        self._judged = weight.new_zeros((), dtype=torch.float64)
+        self._flows = 0
 
     def batch(self, graphs: WindowGraphs, device: torch.device) -> HeteroBatch:
         """Copy windows and the classes of their flows to a device."""
-        codes = class_codes(self._labels, np.asarray(graphs.flow_id), self._names)
+        codes = self._known.codes(np.asarray(graphs.flow_id))
         described = self.config.host_features == "window"
         return HeteroBatch.of(graphs, device, codes=codes, described=described)
 
@@ -55,19 +72,17 @@ class Learner:
         logits = self.network(batch)
         known = batch.y >= 0
         total = cross_entropy(logits[known], batch.y[known], self._weight)
-        if step.number == 0:
-            self._counts = torch.zeros_like(self._counts, device=logits.device)
-            self._judged = self._flows = 0.0
         with torch.no_grad():
-            self._counts = self._counts + counts(
-                logits[known].argmax(1), batch.y[known], len(self._names)
-            )
-        loss = float(total.detach())
-        worse = 1 - macro_f1(self._counts.cpu().numpy()) + TIE * loss / (1 + loss)
-        before, self._flows = self._judged * self._flows, self._flows + batch.flows
-        self._judged = worse
-        judged = (worse * self._flows - before) / max(batch.flows, 1)
-        return {"total": total, "judged": total.new_tensor(judged)}
+            found = counts(logits[known].argmax(1), batch.y[known], len(self._weight))
+            if step.number == 0:
+                self._counts, self._flows = torch.zeros_like(self._counts), 0
+            self._counts = self._counts + found
+            loss = total.detach()
+            worse = 1 - macro_f1(self._counts) + TIE * loss / (1 + loss)
+            before, self._flows = self._judged * self._flows, self._flows + batch.flows
+            self._judged = worse
+            judged = (worse * self._flows - before) / max(batch.flows, 1)
+        return {"total": total, "judged": judged.to(total.dtype)}
 
 
 def cross_entropy(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
@@ -94,21 +109,21 @@ def counts(said: Tensor, y: Tensor, classes: int) -> Tensor:
     )
 
 
-def macro_f1(counted: NDArray[np.int64]) -> float:
-    """Return the mean F1 of the classes that have flows; 0 where none has.
+def macro_f1(counted: Tensor) -> Tensor:
+    """Return the mean F1 of the classes that have flows, a scalar; 0 where none has.
 
     Shapes:
-        counted: [3, classes], see `counts`
+        counted: int64 [3, classes], see `counts`
 
     Example:
-        >>> round(macro_f1(np.array([[1, 1, 0], [1, 2, 0], [2, 1, 0]])), 3)
-        0.667
+        >>> macro_f1(torch.tensor([[1, 1, 0], [1, 2, 0], [2, 1, 0]]))
+        tensor(0.6667, dtype=torch.float64)
     """
     hits, said, there = counted
+    f1 = 2 * hits.double() / (said + there).clamp(min=1)
     present = there > 0
-    if not present.any():
-        return 0.0
-    return float(np.mean(2 * hits[present] / (said[present] + there[present])))
+    mean: Tensor = (f1 * present).sum() / present.sum().clamp(min=1)
+    return mean
 
 
 def class_weights(

@@ -9,7 +9,7 @@ from netvigil.errors import BundleError, ContractError
 def require_hosts(windows: WindowGraphs, *, encoder: str) -> None:
     """Refuse windows of another schema than flows between hosts."""
     if windows.schema != "flow-host":
-        msg = f"Encoder '{encoder}' needs windows of flows and hosts, not '{windows.schema}'."
+        msg = f"'{encoder}' needs windows of flows and hosts, not '{windows.schema}'."
         raise ContractError(msg, do='Use [graph] builder = "flow-host".')
 
 
@@ -31,5 +31,5 @@ def require_features(windows: WindowGraphs, features: tuple[str, ...], *, encode
 
 def not_a_state_of(encoder: str) -> BundleError:
     """Return the error for a state that belongs to something else."""
-    msg = f"This is not a state of encoder '{encoder}' with these settings."
+    msg = f"This is not a state of '{encoder}' with these settings."
     return BundleError(msg, do="Fit the pipeline again and save a new bundle.")
