@@ -14,7 +14,7 @@ from netvigil import __version__
 
 COMMANDS = {
     "demo": ("demo", "See netvigil at work on a recorded network with attacks."),
-    "data": ("data", "Inspect, convert, label, join and audit flows; plant anomalies; write a sample."),
+    "data": ("data", "Inspect, convert, label, join, audit and plant; write a sample."),
     "run": ("experiments", "Fit, score and judge an experiment over its seeds."),
     "fit": ("experiments", "Fit an experiment and write its bundle."),
     "detect": ("experiments", "Score a source with a bundle and write alerts."),
