@@ -29,7 +29,7 @@ def thin(noise: Tensor, edges: Tensor) -> Tensor:
     """Keep exactly the `edges` largest entries of each matrix, off the diagonal.
 
     Shapes:
-        noise: [snapshots, nodes, nodes], within [0, 1]; edges: int64 [snapshots]
+        noise: [snapshots, nodes, nodes], any finite numbers; edges: int64 [snapshots]
         returns: 0 and 1 of the type of `noise`
 
     Example:
@@ -39,7 +39,7 @@ def thin(noise: Tensor, edges: Tensor) -> Tensor:
     """
     nodes = noise.shape[-1]
     loop = torch.eye(nodes, dtype=torch.bool, device=noise.device)
-    flat = noise.masked_fill(loop, -1.0).flatten(1)
+    flat = noise.masked_fill(loop, -math.inf).flatten(1)
     # Places, not a cut: equal numbers would be kept or lost together.
     order = flat.argsort(dim=1, descending=True, stable=True)
     kept = (torch.arange(flat.shape[1], device=noise.device) < edges[:, None]).to(noise.dtype)

@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import Protocol, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
 from netvigil.errors import ContractError, NotFittedError
 from netvigil_cggm.generator import Learnt, synthetic
+from netvigil_cggm.network import thin
 from netvigil_cggm.snapshots import Snapshots
 
 Rows = NDArray[np.float32]
@@ -176,10 +178,5 @@ class BlockModel(_ByClass):
 
 def largest(value: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return exactly the `edges` largest entries of each matrix, off the diagonal."""
-    many, nodes, _ = value.shape
-    value = value.copy()
-    value[:, np.arange(nodes), np.arange(nodes)] = -np.inf
-    order = np.argsort(-value.reshape(many, -1), axis=1, kind="stable")
-    kept = np.zeros((many, nodes * nodes), np.bool_)
-    np.put_along_axis(kept, order, np.arange(nodes * nodes) < edges[:, None], axis=1)
-    return kept.reshape(many, nodes, nodes)
+    kept: NDArray[np.float64] = thin(torch.from_numpy(value), torch.from_numpy(edges)).numpy()
+    return kept > 0

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from netvigil.contracts import LabelTable, WindowGraphs, WindowStream, require_reiterable
 from netvigil.errors import ContractError
+from netvigil.key_counts import KeyCounts
 
 NORMAL = "normal"
 Ends = Literal["source", "both"]
@@ -140,20 +141,17 @@ def most_active(windows: WindowGraphs | WindowStream, nodes: int) -> NDArray[np.
     Raises:
         ContractError: Windows without hosts, or fewer than two addresses.
     """
-    counted: dict[int, int] = {}
+    counted = KeyCounts()
     for graphs in [windows] if isinstance(windows, WindowGraphs) else windows:
         _require_hosts(graphs)
         src, dst = graphs.node_rows()
         touched = np.bincount(src, minlength=len(graphs.node_key))
         touched += np.bincount(dst[src != dst], minlength=len(graphs.node_key))
-        keys, place = np.unique(graphs.node_key, return_inverse=True)
-        counts = np.bincount(place, touched, len(keys)).astype(np.int64)
-        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):  # once per address
-            counted[key] = counted.get(key, 0) + count
-    known = np.array([key for key, count in counted.items() if key and count], np.uint64)
-    count = np.array([counted[key] for key in known.tolist()], np.int64)
+        counted.add(graphs.node_key, touched)
+    known = (counted.keys != 0) & (counted.counts > 0)
+    keys, count = counted.keys[known], counted.counts[known]
     # Equal counts are decided by the key, so that the order of flows never matters.
-    found = np.sort(known[np.lexsort((known, -count))[:nodes]])
+    found = np.sort(keys[np.lexsort((keys, -count))[:nodes]])
     if len(found) < 2:
         msg = f"Flows touch {len(found)} known address(es), and at most {nodes} are wanted."
         raise ContractError(msg, do="Take a source with addresses, and nodes = 2 or more.")

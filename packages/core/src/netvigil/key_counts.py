@@ -27,6 +27,8 @@ class KeyCounts:
         >>> counts = KeyCounts()
         >>> counts.add(np.array([7, 9, 7], np.uint64)).of(np.array([7, 8], np.uint64))
         array([2, 0])
+        >>> counts.add(np.array([8, 7], np.uint64), np.array([3, 1])).of(np.array([7, 8], np.uint64))
+        array([3, 3])
     """
 
     def __init__(self) -> None:
@@ -41,13 +43,17 @@ class KeyCounts:
         made._merged = _Run(keys, counts)
         return made
 
-    def add(self, keys: Keys) -> Self:
-        """Count one batch.
+    def add(self, keys: Keys, times: Counts | None = None) -> Self:
+        """Count one batch, each key once or so many times.
 
         Shapes:
-            keys: uint64 [any]
+            keys: uint64 [any]; times: int64, of the same length
         """
-        run = _Run(*np.unique(keys, return_counts=True))
+        if times is None:
+            run = _Run(*np.unique(keys, return_counts=True))
+        else:
+            distinct, place = np.unique(keys, return_inverse=True)
+            run = _Run(distinct, np.bincount(place, times, len(distinct)).astype(np.int64))
         self._waiting.append(run)
         self._size += len(run.keys)
         if self._size >= max(MERGE_AT, len(self._merged.keys)):
