@@ -27,7 +27,8 @@ class KeyCounts:
         >>> counts = KeyCounts()
         >>> counts.add(np.array([7, 9, 7], np.uint64)).of(np.array([7, 8], np.uint64))
         array([2, 0])
-        >>> counts.add(np.array([8, 7], np.uint64), np.array([3, 1])).of(np.array([7, 8], np.uint64))
+        >>> keys = np.array([8, 7], np.uint64)
+        >>> counts.add(keys, np.array([3, 1])).of(keys)
         array([3, 3])
     """
 
