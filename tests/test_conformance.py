@@ -88,6 +88,19 @@ TRANSFORMS: dict[str, dict[str, Any]] = {
 }
 """What trains for long, after a few epochs."""
 
+GENERATORS: dict[str, dict[str, Any]] = {
+    "cggm": {
+        "steps": 40,
+        "nodes": 8,
+        "hidden": 16,
+        "batch": 4,
+        "critic_steps": 1,
+        "learning_rate": 0.02,
+        "device": "cpu",
+    },
+}
+"""What takes minutes to learn, after a few steps."""
+
 KINDS = sorted({check.kind for check in ALL_CHECKS}, key=lambda kind: kind.__name__)
 
 
@@ -149,6 +162,8 @@ def given(part: parts.Part[Any], folder: Path) -> Given:
         return Given(config={"value": 1.5})
     if isinstance(part, parts.Classifier):
         return Given(config=CLASSIFIERS.get(part.name))
+    if isinstance(part, parts.Generator):
+        return Given(config=GENERATORS.get(part.name))
     if isinstance(part, parts.FlowTransform):
         return Given(config=TRANSFORMS.get(part.name))
     return Given()

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from netvigil.contracts import LabelTable, WindowGraphs
+from netvigil.testing.synthetic.windows import windows
 from netvigil_cggm.snapshots import NORMAL, Snapshots
 
 Flow = tuple[int, int, int, str, float]  # window, source, destination, class, feature
@@ -89,3 +90,12 @@ def make_snapshots() -> Callable[..., Snapshots]:
 @pytest.fixture(scope="session")
 def snapshots() -> Snapshots:
     return learnable()
+
+
+@pytest.fixture(scope="session")
+def labelled() -> tuple[WindowGraphs, LabelTable]:
+    """Windows with services, every flow labelled."""
+    graphs = windows(6, seed=3)[2:]
+    code = np.arange(len(graphs.flow_id)) % 3
+    names = np.array([NORMAL, "dos", "scan"])[code].tolist()
+    return graphs, table(graphs.flow_id.tolist(), names)

@@ -12,7 +12,7 @@ from netvigil.protocols import State, Watch
 from netvigil.testing.synthetic.windows import windows
 from netvigil_cggm.config import CggmConfig
 from netvigil_cggm.generator import Cggm, Scale, as_windows
-from netvigil_cggm.snapshots import chronological, most_active, take_snapshots
+from netvigil_cggm.snapshots import chronological, flow_classes, most_active, take_snapshots
 from netvigil_cggm.training import Data, Game
 
 QUICK = {"steps": 4, "batch": 4, "critic_steps": 2, "device": "cpu", "hidden": 8}
@@ -89,7 +89,7 @@ def test_it_learns_what_tells_classes_apart(make_snapshots):
     real = make_snapshots(40)
     generator.fit_snapshots(real, seed=0)
     for number, name in enumerate(("normal", "dos", "scan")):
-        graphs = generator.generate(8, condition=name, seed=0)
+        graphs = generator.generate(8, condition=name, seed=0).windows
         centre = real.x[(real.label == number) & real.active].mean(0)
         np.testing.assert_allclose(graphs.node_x.mean(0), centre, atol=0.15)
 
@@ -113,7 +113,7 @@ def test_from_windows_to_windows(make_labels):
     generator.watch(Watch(write=lambda **line: lines.append(line)))
     generator.fit([graphs[:4], graphs[4:]], labels, seed=0)
     assert {"critic", "adversarial", "rebuild", "latent", "step", "event"} <= lines[-1].keys()
-    again = generator.generate(3, seed=1)
+    again = generator.generate(3, seed=1).windows
     assert again.feature_names == graphs.feature_names
     assert len(again) == 3
     assert set(again.node_key.tolist()) == set(most_active(graphs, 5).tolist())
@@ -136,7 +136,7 @@ def test_classes_without_a_node_are_not_promised(snapshots):
 def test_a_state_carries_everything(snapshots):
     first = made(attention="node", heads=3).fit_snapshots(snapshots, seed=0)
     second = made(attention="node", heads=3).set_state(first.get_state())
-    one, two = first.generate(3, seed=2), second.generate(3, seed=2)
+    one, two = (each.generate(3, seed=2).windows for each in (first, second))
     assert np.array_equal(one.node_x, two.node_x)
     assert np.array_equal(one.flow_dst, two.flow_dst)
     state = first.get_state()
@@ -167,3 +167,40 @@ def test_what_explodes_is_said(snapshots, rate):
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(ValidationError):
         CggmConfig.model_validate(wrong)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.7])
+def test_a_density_is_kept_within_one_link(snapshots, share):
+    fitted = made(density=share).fit_snapshots(snapshots, seed=0)
+    edges = fitted.sample(fitted.labels(3, seed=0), seed=0).edges()
+    assert np.abs(edges - share * snapshots.nodes * (snapshots.nodes - 1)).max() <= 1
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 1.5])
+def test_densities_outside_are_refused(share):
+    with pytest.raises(ValidationError, match="density"):
+        made(density=share)
+
+
+def test_a_linear_backbone_mixes_no_nodes(snapshots):
+    fitted = made(backbone="linear").fit_snapshots(snapshots, seed=0)
+    assert not any("convolution" in name for name in fitted.get_state().arrays)
+    label = fitted.labels(2, seed=0)
+    other = made(backbone="linear").set_state(fitted.get_state())
+    assert np.array_equal(fitted.sample(label, seed=1).x, other.sample(label, seed=1).x)
+
+
+def test_generated_flows_are_of_their_sources_class_and_know_its_services(labelled):
+    graphs, labels = labelled
+    fitted = made(nodes=6).fit([graphs], labels, seed=0)
+    found = fitted.generate(4, seed=0)
+    src, _ = found.windows.node_rows()
+    names = found.labels.table["attack"].cast("string").fill_null("normal").to_pylist()
+    assert names == found.node_class[src].tolist()
+    known = flow_classes(labels, graphs.flow_id)
+    for number, name in enumerate(known.names):
+        seen = set(graphs.flow_service[known.code == number].tolist())
+        rows = [row for row, own in enumerate(names) if own == name]
+        assert set(found.windows.flow_service[rows].tolist()) <= seen
+    back = made(nodes=6).set_state(fitted.get_state()).generate(4, seed=0)
+    assert np.array_equal(back.windows.flow_service, found.windows.flow_service)

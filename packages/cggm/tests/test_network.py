@@ -9,6 +9,7 @@ from torch import nn
 from netvigil.torch.generators import build, generator
 from netvigil_cggm import losses
 from netvigil_cggm.network import (
+    LEAK,
     Attention,
     Convolution,
     Critic,
@@ -165,3 +166,13 @@ def test_gradient_penalty_by_hand():
     at = torch.zeros(2, 1, 2, requires_grad=True)
     score = (at * torch.tensor([3.0, 4.0])).sum((1, 2))  # slope 5 everywhere
     assert losses.gradient_penalty(score, at) == pytest.approx(16)
+
+
+@pytest.mark.parametrize(("slope", "learns"), [(0.0, False), (LEAK, True)])
+def test_a_feature_pulled_below_zero_can_be_learnt_again(slope, learns):
+    """Behind the published ReLU it is lost to every class, whatever the losses say."""
+    embedding = build(lambda: Embedding(3, 8, 4, slope), generator(0), torch.device("cpu"))
+    with torch.no_grad():
+        embedding.second.bias.fill_(-5)
+    torch.autograd.backward(embedding(torch.tensor([[0, 1, 2]])).sum())
+    assert bool(embedding.second.weight.grad.any()) is learns

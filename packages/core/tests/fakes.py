@@ -272,6 +272,10 @@ class Center:
         x = np.nan_to_num((features.x - self.median_) / self.spread_)
         return FlowFeatures(np.ascontiguousarray(x, np.float32), features.names)
 
+    def undo(self, features: FlowFeatures) -> FlowFeatures:
+        x = features.x * self.spread_ + self.median_
+        return FlowFeatures(x.astype(np.float32), features.names)
+
     def get_state(self) -> State:
         if self.median_ is None:
             msg = "center has nothing to save."

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from netvigil import hookimpl, parts
 from netvigil.classes import class_codes, class_names
-from netvigil.contracts import EncodedFlows
-from netvigil.errors import NotFittedError
-from netvigil.protocols import State
+from netvigil.contracts import EncodedFlows, LabelTable, WindowGraphs
+from netvigil.errors import ConfigError, ContractError, NotFittedError
+from netvigil.protocols import Generated, State
 
 from . import fakes
 
@@ -103,15 +104,88 @@ class ByHand:
 
 
 class AttackMean(fakes.Center):
-    """Centres on the attacks, to have a transform that reads labels."""
+    """Centres on the attacks, to have a transform that reads labels; it cannot be undone."""
+
+    undo = None
 
     def fit_labelled(self, features: Any, is_attack: Any, *, seed: int) -> Any:
         rows = fakes.FlowFeatures(features.x[is_attack], features.names)
         return fakes.Center.fit(self, rows, seed=seed)
 
 
+class EchoConfig(parts.PartConfig):
+    """Settings of `echo`: flows in each window it makes."""
+
+    flows: int = 12
+
+
+class Echo:
+    """Makes windows of flows that it was shown, classes in equal numbers, between two hosts."""
+
+    def __init__(self, config: EchoConfig) -> None:
+        self.config = config
+        self.rows_: dict[str, Any] | None = None
+        self.feature_names_: tuple[str, ...] = ()
+
+    def fit(self, windows: Any, labels: Any, *, seed: int) -> Any:
+        del seed
+        if labels is None:
+            msg = "echo learns classes."
+            raise ContractError(msg)
+        names = class_names(labels)
+        xs = np.concatenate([w.flow_x for w in windows])
+        ids = np.concatenate([w.flow_id for w in windows])
+        code = class_codes(labels, ids, names)
+        self.rows_ = {name: xs[code == k] for k, name in enumerate(names)}
+        self.feature_names_ = next(iter(windows)).feature_names
+        return self
+
+    def generate(self, windows: int, *, condition: str | None, seed: int) -> Generated:
+        if self.rows_ is None:
+            msg = "echo was used before it was fitted."
+            raise NotFittedError(msg)
+        names = [condition] if condition is not None else list(self.rows_)
+        if names[0] not in self.rows_:
+            msg = f"echo knows no class '{condition}'."
+            raise ConfigError(msg)
+        rng, many = np.random.default_rng(seed), windows * self.config.flows
+        name = np.array(names)[np.arange(many) % len(names)]
+        x = np.stack([rng.choice(self.rows_[each]) for each in name])
+        graphs = WindowGraphs(
+            schema="flow-host",
+            feature_names=self.feature_names_,
+            flow_id=np.arange(many),
+            flow_x=np.ascontiguousarray(x, np.float32),
+            flow_ptr=np.arange(windows + 1) * self.config.flows,
+            window_start=np.arange(windows),
+            flow_src=np.zeros(many, np.int32),
+            flow_dst=np.ones(many, np.int32),
+            node_ptr=np.arange(windows + 1) * 2,
+            node_key=np.tile(np.array([5, 6], np.uint64), windows),
+        )
+        return Generated(graphs, LabelTable.of(graphs.flow_id, name != "benign", pa.array(name)))
+
+    def get_state(self) -> State:
+        if self.rows_ is None:
+            msg = "echo has nothing to save."
+            raise NotFittedError(msg)
+        values = {"features": list(self.feature_names_), "names": list(self.rows_)}
+        return State(dict(self.rows_), values)
+
+    def set_state(self, state: State) -> Any:
+        self.rows_ = {name: state.arrays[name] for name in state.values["names"]}
+        self.feature_names_ = tuple(state.values["features"])
+        return self
+
+
 class Taught:
     """The plugin."""
+
+    @hookimpl
+    def netvigil_generators(self):
+        yield parts.Generator(
+            name="echo", summary="Shows flows again.", config=EchoConfig, make=Echo
+        )
 
     @hookimpl
     def netvigil_classifiers(self):

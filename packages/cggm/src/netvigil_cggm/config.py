@@ -30,10 +30,20 @@ class CggmConfig(PartConfig):
         description="classes of generated nodes: balanced, table3 (published, for 49 nodes) "
         "or a table of class = nodes",
     )
-    density: Literal["empirical", "mean"] = Field(
+    density: Literal["empirical", "mean"] | Annotated[float, Field(gt=0, lt=1)] = Field(
         "empirical",
-        description="links of a generated graph: those of a train snapshot drawn at random, or the "
-        "mean",
+        description="links of a generated graph: as many as a train snapshot drawn at random has, "
+        "as they have in the mean, or this share of all possible ones",
+    )
+    backbone: Literal["attention", "linear"] = Field(
+        "attention",
+        description="what noise goes through: convolution and attention, or a linear map "
+        "(published for comparison)",
+    )
+    embedding: Literal["leaky", "relu"] = Field(
+        "leaky",
+        description="activation of the label embedding; behind the published relu a feature that "
+        "the commonest class pulls below 0 is lost to all classes",
     )
     attention: Literal["feature", "node"] = Field(
         "feature",

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
 from netvigil.contracts import LabelTable, WindowGraphs, WindowStream
 from netvigil.errors import ContractError, NotFittedError
-from netvigil.protocols import State, Watch
+from netvigil.key_counts import KeyCounts
+from netvigil.protocols import Generated, State, Watch
 from netvigil.torch.device import device_name
 from netvigil.torch.fitted import not_a_state_of
 from netvigil.torch.generators import generator
 from netvigil_cggm.config import CggmConfig
 from netvigil_cggm.network import Generator, draw_noise, normalised
 from netvigil_cggm.plans import constant, plan_labels
-from netvigil_cggm.snapshots import Snapshots, snapshots_of
+from netvigil_cggm.snapshots import Snapshots, flow_classes, snapshots_of
 from netvigil_cggm.training import Data, device_of, train
 
 NAME = "cggm"
 BLOCK = 64  # snapshots made at a time
+MOST_SERVICES = 4_096  # per class; a scan touches any number of them
+KNOWN = ("label", "key", "count")
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,49 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Services:
+    """The commonest services that flows of each class went to, and how often they did.
+
+    Shapes:
+        label: int64 [services], rows of the classes; key: uint64 [services], as in `flow_service`
+        count: int64 [services]
+    """
+
+    label: NDArray[np.int64]
+    key: NDArray[np.uint64]
+    count: NDArray[np.int64]
+
+    @staticmethod
+    def of(windows: WindowStream, labels: LabelTable, classes: tuple[str, ...]) -> Services | None:
+        """Count the services of each class; None where windows have none."""
+        counted = [KeyCounts() for _ in classes]
+        for graphs in windows:
+            if graphs.flow_service is None:
+                return None
+            found = flow_classes(labels, graphs.flow_id)
+            for number, name in enumerate(found.names):
+                counted[classes.index(name)].add(graphs.flow_service[found.code == number])
+        kept = [np.argsort(-one.counts, kind="stable")[:MOST_SERVICES] for one in counted]
+        pairs = list(zip(counted, kept, strict=True))
+        return Services(
+            np.repeat(np.arange(len(classes)), [len(rows) for rows in kept]),
+            np.concatenate([one.keys[rows] for one, rows in pairs]),
+            np.concatenate([one.counts[rows] for one, rows in pairs]),
+        )
+
+    def draw(self, label: NDArray[np.int64], *, seed: int) -> NDArray[np.uint64]:
+        """Draw a service for each flow of these classes, uint64 [flows]; 0 where none is known."""
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(9,)))
+        drawn = np.zeros(len(label), np.uint64)
+        for number in np.unique(label).tolist():
+            own, flows = self.label == number, label == number
+            if own.any():
+                chance = self.count[own] / self.count[own].sum()
+                drawn[flows] = rng.choice(self.key[own], int(flows.sum()), p=chance)
+        return drawn
+
+
+@dataclass(frozen=True)
 class Learnt:
     """What a fitted generator remembers beside its weights.
 
@@ -68,6 +115,7 @@ class Learnt:
     scale: Scale
     classes: tuple[str, ...]
     feature_names: tuple[str, ...]
+    services: Services | None = None
 
     @staticmethod
     def of(snapshots: Snapshots) -> Learnt:
@@ -81,8 +129,10 @@ class Learnt:
             feature_names=snapshots.feature_names,
         )
 
-    def draw_edges(self, many: int, how: str, seed: int) -> NDArray[np.int64]:
+    def draw_edges(self, many: int, how: str | float, seed: int) -> NDArray[np.int64]:
         """Draw how many links each new snapshot gets."""
+        if isinstance(how, float):
+            return np.full(many, round(how * len(self.keys) * (len(self.keys) - 1)))
         if how == "mean":
             return np.full(many, round(float(self.edges.mean())), np.int64)
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(8,)))
@@ -92,8 +142,9 @@ class Learnt:
 class Cggm:
     """A conditional generator of traffic graphs; see `network.py` and `training.py`.
 
-    Generated windows are of schema "flow-host": one flow per link, with the features of its source,
-    and `node_x` with those of all nodes. Their ids count from 0; their times are those of nothing.
+    Generated windows are of schema "flow-host": one flow per link, with the features of its source
+    and a service drawn for its class, and `node_x` with the features of all nodes. Their ids count
+    from 0; their times are those of nothing.
 
     Raises:
         NotFittedError: `generate`, `sample` or `get_state` before `fit`.
@@ -124,26 +175,43 @@ class Cggm:
             msg = f"Generator '{NAME}' learns classes, and there are no labels."
             raise ContractError(msg, do="Name a labeller, or a source that carries labels.")
         c = self.config
-        return self.fit_snapshots(
-            snapshots_of(windows, labels, c.nodes, ends=c.ends, rule=c.label_rule), seed=seed
-        )
+        snapshots = snapshots_of(windows, labels, c.nodes, ends=c.ends, rule=c.label_rule)
+        self.fit_snapshots(snapshots, seed=seed)
+        services = Services.of(windows, labels, snapshots.classes)
+        self.learnt_ = replace(self._learnt(), services=services)
+        return self
 
     def fit_snapshots(self, snapshots: Snapshots, *, seed: int) -> Self:
         """Learn from train snapshots."""
         learnt, device = Learnt.of(snapshots), device_of(self.config)
+        edges, fixed = learnt.edges, self.config.density
+        if isinstance(fixed, float):  # then it learns at that density too
+            edges = learnt.draw_edges(len(snapshots), fixed, seed)
         data = Data(
             x=torch.tensor(learnt.scale.into(snapshots.x), device=device),
             label=torch.tensor(snapshots.label, device=device),
             links=normalised(torch.tensor(snapshots.links, dtype=torch.float32, device=device)),
-            edges=torch.tensor(learnt.edges, device=device),
+            edges=torch.tensor(edges, device=device),
         )
         game = train(data, len(learnt.classes), self.config, seed=seed, watch=self._watch)
         self.network_, self.learnt_ = game.generator.eval(), learnt
         return self
 
-    def generate(self, windows: int, *, condition: str | None = None, seed: int) -> WindowGraphs:
-        """Return new windows, of the label plan, or all of one class."""
-        return as_windows(self.sample(self.labels(windows, condition, seed=seed), seed=seed))
+    def generate(self, windows: int, *, condition: str | None = None, seed: int) -> Generated:
+        """Return new windows, of the label plan, or all of one class.
+
+        A flow is of the class of its source, and goes to a service that flows of that class went
+        to.
+        """
+        made = self.sample(self.labels(windows, condition, seed=seed), seed=seed)
+        graphs = as_windows(made)
+        src, _ = graphs.node_rows()
+        code = made.label.ravel()[src]
+        if (services := self._learnt().services) is not None:
+            graphs = replace(graphs, flow_service=services.draw(code, seed=seed))
+        names = np.array(made.classes)
+        labels = LabelTable.of(graphs.flow_id, code > 0, pa.array(names[code]))
+        return Generated(graphs, labels, names[made.label.ravel()])
 
     def labels(
         self, snapshots: int, condition: str | None = None, *, seed: int
@@ -187,6 +255,8 @@ class Cggm:
         arrays = {f"weights.{name}": t.cpu().numpy().copy() for name, t in weights.items()}
         arrays |= {name: getattr(learnt, name) for name in ("keys", "edges", "present")}
         arrays |= {"low": learnt.scale.low, "span": learnt.scale.span}
+        if learnt.services is not None:
+            arrays |= {f"services.{name}": array for name, array in vars(learnt.services).items()}
         values = {"classes": list(learnt.classes), "features": list(learnt.feature_names)}
         return State(arrays, {"generator": NAME, **values})
 
@@ -199,14 +269,7 @@ class Cggm:
         if not features or not classes:
             raise not_a_state_of(NAME)
         with torch.device("meta"):
-            network = Generator(
-                len(features),
-                len(classes),
-                heads=c.heads,
-                hidden=c.hidden,
-                attention=c.attention,
-                convolve=c.convolve,
-            )
+            network = Generator.of(len(features), len(classes), c)
         prefix = "weights."
         weights = {
             name.removeprefix(prefix): torch.tensor(value)
@@ -217,11 +280,17 @@ class Cggm:
             network.load_state_dict(weights, assign=True)
             scale = Scale(arrays["low"], arrays["span"])
             own = {name: arrays[name] for name in ("keys", "edges", "present")}
-        except (RuntimeError, KeyError) as error:
+            known = {n: arrays[f"services.{n}"] for n in KNOWN if f"services.{n}" in arrays}
+            services = Services(**known) if known else None
+        except (RuntimeError, KeyError, TypeError) as error:
             raise not_a_state_of(NAME) from error
         self.network_ = network.to(device_of(c)).eval()
         self.learnt_ = Learnt(
-            **own, scale=scale, classes=tuple(classes), feature_names=tuple(features)
+            **own,
+            scale=scale,
+            classes=tuple(classes),
+            feature_names=tuple(features),
+            services=services,
         )
         return self
 

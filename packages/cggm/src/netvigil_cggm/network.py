@@ -10,7 +10,7 @@
 
 Differences from the paper: its softmax(Q^T K) V has no fitting shapes for nodes, so there are two
 readings of it; the output passes a sigmoid, since features lie in [0, 1]; D gives one number and no
-softmax, as a Wasserstein critic does.
+softmax, as a Wasserstein critic does; the label embedding ends in a leaky ReLU, see `Embedding`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, one_hot
 
+from netvigil_cggm.config import CggmConfig
+
 Kind = Literal["feature", "node"]
+LEAK = 0.2  # slope of leaky ReLUs below 0
 
 
 def thin(noise: Tensor, edges: Tensor) -> Tensor:
@@ -70,7 +73,7 @@ class Convolution(nn.Module):
             returns: [snapshots, nodes, width]
         """
         mixed: Tensor = links @ self.weigh(x)
-        return leaky_relu(mixed, 0.2)
+        return leaky_relu(mixed, LEAK)
 
 
 class Attention(nn.Module):
@@ -116,18 +119,22 @@ class Alive(nn.Linear):
 
 
 class Embedding(nn.Module):
-    """C* = ReLU(MLP(one-hot label)), [snapshots, nodes, features]."""
+    """C* = act(MLP(one-hot label)), [snapshots, nodes, features].
 
-    def __init__(self, classes: int, hidden: int, features: int) -> None:
+    Published is a ReLU (`slope` 0). Behind it a feature that the commonest class pulls below 0 is
+    dead for all classes, and none of them ever learns it again; a slope keeps it alive.
+    """
+
+    def __init__(self, classes: int, hidden: int, features: int, slope: float = LEAK) -> None:
         super().__init__()
-        self.classes = classes
+        self.classes, self.slope = classes, slope
         self.first, self.second = nn.Linear(classes, hidden), Alive(hidden, features)
 
     def forward(self, label: Tensor) -> Tensor:
         """Embed labels, int64 [snapshots, nodes]."""
         # By class and then looked up: as many rows as there are classes, not nodes.
         known = torch.eye(self.classes, device=label.device)
-        table = self.second(self.first(known).relu()).relu()
+        table = leaky_relu(self.second(self.first(known).relu()), self.slope)
         picked = one_hot(label, self.classes).to(table.dtype)
         embedded: Tensor = picked @ table
         return embedded
@@ -155,13 +162,32 @@ class Generator(nn.Module):
         heads: int,
         hidden: int,
         attention: Kind,
-        convolve: Literal["thinned", "noise"],
+        convolve: Literal["thinned", "noise"] = "thinned",
+        backbone: Literal["attention", "linear"] = "attention",
+        slope: float = LEAK,
     ) -> None:
         super().__init__()
-        self.features, self.convolve = features, convolve
-        self.convolution = Convolution(features, features)
-        self.attention = Attention(features, heads, attention)
-        self.embedding = Embedding(classes, hidden, features)
+        self.features, self.convolve, self.backbone = features, convolve, backbone
+        if backbone == "linear":
+            self.linear = nn.Linear(features, features)
+        else:
+            self.convolution = Convolution(features, features)
+            self.attention = Attention(features, heads, attention)
+        self.embedding = Embedding(classes, hidden, features, slope)
+
+    @staticmethod
+    def of(features: int, classes: int, config: CggmConfig) -> Generator:
+        """Make one as the settings say."""
+        return Generator(
+            features,
+            classes,
+            heads=config.heads,
+            hidden=config.hidden,
+            attention=config.attention,
+            convolve=config.convolve,
+            backbone=config.backbone,
+            slope=0.0 if config.embedding == "relu" else LEAK,
+        )
 
     def forward(self, label: Tensor, edges: Tensor, noise: Made) -> Made:
         """Make snapshots of these labels, with exactly so many links.
@@ -171,8 +197,11 @@ class Generator(nn.Module):
             noise: uniform numbers of the shapes of what is made, see `draw_noise`
         """
         links = thin(noise.links, edges)
-        graph = links if self.convolve == "thinned" else noise.links
-        z = self.attention(self.convolution(noise.x, normalised(graph)))
+        if self.backbone == "linear":
+            z = self.linear(noise.x)
+        else:
+            graph = links if self.convolve == "thinned" else noise.links
+            z = self.attention(self.convolution(noise.x, normalised(graph)))
         return Made((z + self.embedding(label)).sigmoid(), links)
 
 
@@ -193,15 +222,34 @@ class Critic(nn.Module):
     """D: features, labels and links to a number per snapshot; mirrors `Generator`."""
 
     def __init__(
-        self, features: int, classes: int, *, heads: int, hidden: int, attention: Kind
+        self,
+        features: int,
+        classes: int,
+        *,
+        heads: int,
+        hidden: int,
+        attention: Kind,
+        slope: float = LEAK,
     ) -> None:
         super().__init__()
-        self.embedding = Embedding(classes, hidden, features)
+        self.embedding = Embedding(classes, hidden, features, slope)
         self.join = nn.Linear(2 * features, features)
         self.convolution = Convolution(features, features)
         self.attention = Attention(features, heads, attention)
         self.first, self.second = nn.Linear(features, hidden), nn.Linear(hidden, hidden)
         self.last = nn.Linear(hidden, 1)
+
+    @staticmethod
+    def of(features: int, classes: int, config: CggmConfig) -> Critic:
+        """Make one as the settings say."""
+        return Critic(
+            features,
+            classes,
+            heads=config.heads,
+            hidden=config.hidden,
+            attention=config.attention,
+            slope=0.0 if config.embedding == "relu" else LEAK,
+        )
 
     def forward(self, x: Tensor, label: Tensor, links: Tensor) -> Judged:
         """Judge snapshots.
@@ -212,7 +260,7 @@ class Critic(nn.Module):
         """
         joined = self.join(torch.cat([x, self.embedding(label)], -1))
         z = self.attention(self.convolution(joined, links))
-        h = leaky_relu(self.second(leaky_relu(self.first(z), 0.2)), 0.2)
+        h = leaky_relu(self.second(leaky_relu(self.first(z), LEAK)), LEAK)
         logit = self.last(h)
         return Judged(logit.mean((1, 2)), logit, h)
 

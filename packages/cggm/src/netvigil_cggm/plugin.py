@@ -17,6 +17,7 @@ def netvigil_generators() -> Iterator[parts.Generator]:
         summary="Conditional GAN of traffic graphs with any balance of classes; supervised.",
         config=CggmConfig,
         make=_generator,
+        accepts=("flow-host", "traffic-dispersion"),
         emits="flow-host",
     )
 

@@ -1,9 +1,9 @@
 """Traffic dispersion graphs: each window of flows as one small graph over fixed addresses.
 
 Node features are means of flow features, so that a flow no longer stands in them; this is what
-graph generators and node classifiers learn from. Everything is flat arrays, built at once for all
-snapshots. It knows nothing of networks, and reads labels because generators and node classifiers
-are supervised.
+graph generators and node classifiers learn from. Everything is flat arrays, built run by run of
+windows. It knows nothing of networks, and reads labels because generators and node classifiers are
+supervised.
 
 The paper's Algorithm 1 (arXiv 2402.17363) with its gaps filled: flows at the end of a block and in
 the last, shorter block are kept; a flow of an attack counts for its source; links are binary and
@@ -12,23 +12,26 @@ directed, and a host's flow to itself counts in its features but is no link.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
 
 from netvigil.contracts import LabelTable, WindowGraphs, WindowStream, require_reiterable
 from netvigil.errors import ContractError
+from netvigil.grouped import add_rows
 from netvigil.key_counts import KeyCounts
+from netvigil.torch.parallel import side_by_side
 
 NORMAL = "normal"
 Ends = Literal["source", "both"]
 Rule = Literal["majority-attack", "any-touch", "majority"]
+BLOCK = 65_536  # flows of the windows that are looked at together
 EACH = ("x", "links", "label", "active", "flows", "window")  # what has a row per snapshot
-BLOCK = 16_384  # flows whose features are summed in single precision, and fit the cache
 
 
 @dataclass(frozen=True)
@@ -125,10 +128,10 @@ class Classes(NamedTuple):
     """The class of each flow as a row of `names`.
 
     Shapes:
-        code: int64 [flows]
+        code: int32 [flows]
     """
 
-    code: NDArray[np.int64]
+    code: NDArray[np.int32]
     names: tuple[str, ...]
 
 
@@ -145,8 +148,11 @@ def most_active(windows: WindowGraphs | WindowStream, nodes: int) -> NDArray[np.
     for graphs in [windows] if isinstance(windows, WindowGraphs) else windows:
         _require_hosts(graphs)
         src, dst = graphs.node_rows()
-        touched = np.bincount(src, minlength=len(graphs.node_key))
-        touched += np.bincount(dst[src != dst], minlength=len(graphs.node_key))
+        touched = np.zeros(len(graphs.node_key), np.int64)
+        # A host's flow to itself touches it once.
+        loops = src[np.flatnonzero(graphs.flow_src == graphs.flow_dst)]
+        for rows, sign in ((src, 1), (dst, 1), (loops, -1)):
+            touched += sign * np.bincount(rows, minlength=len(touched))
         counted.add(graphs.node_key, touched)
     known = (counted.keys != 0) & (counted.counts > 0)
     keys, count = counted.keys[known], counted.counts[known]
@@ -172,9 +178,9 @@ def flow_classes(labels: LabelTable, flow_id: NDArray[np.int64]) -> Classes:
     raw = [str(name) for name in attack.dictionary.to_pylist()]
     names = sorted({*raw, "attack"} - {NORMAL})
     code_of = {name: number for number, name in enumerate(names, start=1)}
-    coded = np.array([*(code_of.get(name, 0) for name in raw), code_of["attack"]], np.int64)
+    coded = np.array([*(code_of.get(name, 0) for name in raw), code_of["attack"]], np.int32)
     rows = attack.indices.fill_null(len(raw)).to_numpy()
-    truth = np.where(table["is_attack"].to_numpy(), coded[rows], 0)
+    truth = coded.take(rows) * table["is_attack"].to_numpy()
     if not np.array_equal(known, flow_id):
         order = np.argsort(known, kind="stable")
         place = np.minimum(np.searchsorted(known, flow_id, sorter=order), len(known) - 1)
@@ -183,10 +189,12 @@ def flow_classes(labels: LabelTable, flow_id: NDArray[np.int64]) -> Classes:
             msg = f"{missing:,} of {len(flow_id):,} flows have no label."
             raise ContractError(msg, do="Leave unlabelled flows out before snapshots are taken.")
         truth = truth[row]
-    used = np.flatnonzero(np.bincount(truth, minlength=1)[1:]) + 1
-    new = np.zeros(len(names) + 1, np.int64)
-    new[used] = np.arange(1, len(used) + 1)
-    return Classes(new[truth], (NORMAL, *(names[number - 1] for number in used)))
+    used = np.flatnonzero(np.bincount(truth, minlength=len(names) + 1)[1:]) + 1
+    if len(used) < len(names):
+        new = np.zeros(len(names) + 1, np.int32)
+        new[used] = np.arange(1, len(used) + 1)
+        truth = new.take(truth)
+    return Classes(truth, (NORMAL, *(names[number - 1] for number in used)))
 
 
 def take_snapshots(
@@ -216,31 +224,37 @@ def take_snapshots(
             covers no flow, a class that `classes` lacks, weights that are negative or not finite.
     """
     _require_hosts(graphs)
-    found = flow_classes(labels, graphs.flow_id)
-    cells = _cells(graphs, keys)
-    used = (cells.src >= 0) & (cells.dst >= 0)
-    if not used.any():
+    names, code = _ordered(flow_classes(labels, graphs.flow_id), classes)
+    weight = _checked(weight, graphs)
+    shape = (len(graphs), len(keys))
+    x = np.empty((*shape, graphs.flow_x.shape[1]), np.float32)
+    links = np.empty((*shape, len(keys)), np.bool_)
+    active, label = np.empty(shape, np.bool_), np.empty(shape, np.int64)
+    flows = np.empty(shape, np.int64)
+    runs = list(_runs(graphs))
+
+    def take(number: int) -> None:
+        at, here = runs[number]
+        window = graphs[at]
+        cells = _cells(window, keys)
+        own = None if weight is None else weight[here]
+        x[at], flows[at] = _features(window, cells, own, ends, len(keys))
+        links[at], active[at] = _links(cells, len(window), len(keys))
+        label[at] = _labels(cells, code[here], len(names), (len(window), len(keys)), rule)
+
+    side_by_side(take, len(runs), torch.device("cpu"))
+    if not flows.any():
         msg = f"No flow has both ends among the {len(keys)} addresses of the dictionary."
         raise ContractError(msg, do="Learn the dictionary from the train range of the same source.")
-    names, code = _ordered(found, classes)
-    src, dst, code = cells.src[used], cells.dst[used], code[used]
-    many, nodes = len(graphs), len(keys)
-    shape = (many, nodes)
-    x, flows = _features(graphs, cells, used, _checked(weight, graphs), ends, many * nodes)
-    links = np.zeros((many, nodes, nodes), np.bool_)
-    links.reshape(-1)[src * nodes + dst % nodes] = True
-    links[:, np.arange(nodes), np.arange(nodes)] = False
-    active = links.any(axis=1).ravel() | (np.bincount(src, minlength=many * nodes) > 0)
-    label = _labels(src, dst, code, len(names), many * nodes, rule)
     return Snapshots(
         keys=keys,
         classes=names,
         feature_names=graphs.feature_names,
-        x=x.reshape(*shape, -1),
+        x=x,
         links=links,
-        label=label.reshape(shape),
-        active=active.reshape(shape),
-        flows=flows.reshape(shape),
+        label=label,
+        active=active,
+        flows=flows,
         window=graphs.window_start,
     )
 
@@ -287,113 +301,118 @@ def joined(parts: Sequence[Snapshots]) -> Snapshots:
 
 
 class _Cells(NamedTuple):
-    """Where the ends of flows stand in a (snapshot, address) grid; -1 outside the dictionary.
+    """Where the ends of flows stand in a (snapshot, address) grid.
+
+    Both are -1 where either end is outside the dictionary.
 
     Shapes:
-        src, dst: int64 [flows]
+        src, dst: int32 [flows]
     """
 
-    src: NDArray[np.int64]
-    dst: NDArray[np.int64]
+    src: NDArray[np.int32]
+    dst: NDArray[np.int32]
 
 
 def _cells(graphs: WindowGraphs, keys: NDArray[np.uint64]) -> _Cells:
     """Look each node's key up once; flows then only index."""
     place = np.minimum(np.searchsorted(keys, graphs.node_key), len(keys) - 1)
     base = np.repeat(np.arange(len(graphs)) * len(keys), np.diff(graphs.node_ptr))
-    cell = np.where(keys[place] == graphs.node_key, base + place, -1)
-    src, dst = graphs.node_rows()
-    return _Cells(cell[src], cell[dst])
+    cell = np.where(keys[place] == graphs.node_key, base + place, -1).astype(np.int32)
+    src, dst = (cell.take(rows) for rows in graphs.node_rows())
+    outside = (src | dst) >> 31  # all bits where either is negative, else none
+    return _Cells(src | outside, dst | outside)
+
+
+class _Run(NamedTuple):
+    """Consecutive windows and their flows."""
+
+    windows: slice
+    flows: slice
+
+
+def _runs(graphs: WindowGraphs) -> Iterator[_Run]:
+    """Cut into runs of whole windows of about `BLOCK` flows, which the cache holds."""
+    pointer, first = graphs.flow_ptr, 0
+    while first < len(graphs):
+        last = int(np.searchsorted(pointer, pointer[first] + BLOCK, side="right")) - 1
+        last = max(last, first + 1)
+        yield _Run(slice(first, last), slice(int(pointer[first]), int(pointer[last])))
+        first = last
 
 
 def _features(
     graphs: WindowGraphs,
     cells: _Cells,
-    used: NDArray[np.bool_],
     weight: NDArray[np.float64] | None,
     ends: Ends,
-    size: int,
+    nodes: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return the weighted mean of each cell's flows, and how many they are."""
-    sides = [(cells.src, used)]
+    sides, size = [cells.src], len(graphs) * nodes
     if ends == "both":
         # A host's flow to itself is one flow of it, not two.
-        sides.append((cells.dst, used & (cells.src != cells.dst)))
+        sides.append(np.where(cells.src != cells.dst, cells.dst, np.int32(-1)))
     flows, total = np.zeros(size, np.int64), np.zeros(size)
-    for cell, kept in sides:
-        inside = cell[kept]
-        flows += np.bincount(inside, minlength=size)
+    for cell in sides:
+        flows += np.bincount(cell + 1, minlength=size + 1)[1:]
         if weight is not None:
-            total += np.bincount(inside, weight[kept], size)
+            total += np.bincount(cell + 1, weight, size + 1)[1:]
     plain = total <= 0
-    one = 1 / np.where(plain, np.maximum(flows, 1), total)
-    nodes, x = size // len(graphs), np.zeros((size, graphs.flow_x.shape[1]))
-    for cell, kept in sides:
-        share = np.where(kept, one[cell], 0)
+    one = (1 / np.where(plain, np.maximum(flows, 1), total)).astype(np.float32)
+    x = np.zeros((size, graphs.flow_x.shape[1]))
+    for cell in sides:
+        share = one.take(cell, mode="wrap")  # of -1 it is any number, and goes nowhere
         if weight is not None:
-            share *= np.where(plain[cell], 1, weight)
-        _add(x, np.where(kept, cell, -1), share.astype(np.float32), graphs, nodes)
-    return x.astype(np.float32), flows
+            share *= np.where(plain[cell], 1, weight).astype(np.float32)
+        add_rows(x, cell, share, graphs.flow_x)
+    shape = (len(graphs), nodes)
+    return x.astype(np.float32).reshape(*shape, -1), flows.reshape(shape)
 
 
-def _add(
-    x: NDArray[np.float64],
-    cell: NDArray[np.int64],
-    share: NDArray[np.float32],
-    graphs: WindowGraphs,
-    nodes: int,
-) -> None:
-    """Add each flow's features, times its share, to its cell (-1: nowhere).
-
-    Block after block, each of which only touches the cells of its own windows; sums within a block
-    are in single precision, over blocks in double.
-    """
-    for first in range(0, len(cell), BLOCK):
-        last = min(first + BLOCK, len(cell))
-        ends = np.searchsorted(graphs.flow_ptr, [first, last - 1], side="right")
-        low, high = int(ends[0] - 1) * nodes, int(ends[1]) * nodes
-        column = np.maximum(cell[first:last] - low, 0).astype(np.int32)
-        # Each row of this matrix is a flow, and its column the cell that the flow is in.
-        rows = np.arange(last - first + 1, dtype=np.int32)
-        shape = (last - first, high - low)
-        matrix = sp.csr_matrix((share[first:last], column, rows), shape=shape)
-        x[low:high] += matrix.T @ graphs.flow_x[first:last]
+def _links(cells: _Cells, many: int, nodes: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return who sends to whom, and which nodes a flow touches."""
+    # A source's row times nodes, plus the destination's own number; the last is for outside.
+    row = np.arange(many * nodes)
+    begin = np.append(row * nodes - row // nodes * nodes, many * nodes**2 + 1)
+    flat = np.zeros(many * nodes**2 + 1, np.bool_)
+    flat[begin.take(cells.src, mode="wrap") + cells.dst] = True
+    links: NDArray[np.bool_] = flat[:-1].reshape(many, nodes, nodes)
+    active = np.logical_or(links.any(axis=1), links.any(axis=2))
+    links[:, np.arange(nodes), np.arange(nodes)] = False
+    return links, active
 
 
 def _labels(
-    src: NDArray[np.int64],
-    dst: NDArray[np.int64],
-    code: NDArray[np.int64],
-    classes: int,
-    size: int,
-    rule: Rule,
+    cells: _Cells, code: NDArray[np.int32], classes: int, shape: tuple[int, int], rule: Rule
 ) -> NDArray[np.int64]:
     """Return the label of each cell; equal counts go to the class that comes first."""
-    if rule != "majority":  # which alone asks how many normal flows there are
-        attack = code > 0
-        src, dst, code = src[attack], dst[attack], code[attack]
+    if classes == 1:
+        return np.zeros(shape, np.int64)
+    # Only "majority" asks how many normal flows there are.
+    inside = cells.src >= 0
+    wanted = np.flatnonzero(inside if rule == "majority" else inside & (code > 0))
+    src, dst, code = cells.src[wanted], cells.dst[wanted], code[wanted]
     if rule == "any-touch":
         other = src != dst
         src, code = np.concatenate([src, dst[other]]), np.concatenate([code, code[other]])
-    counts = np.bincount(src * classes + code, minlength=size * classes).reshape(size, classes)
+    pair = src.astype(np.int64) * classes + code
+    counts = np.bincount(pair, minlength=math.prod(shape) * classes).reshape(*shape, classes)
     if rule == "majority":
-        return np.asarray(counts.argmax(1), np.int64)
-    if classes == 1:
-        return np.zeros(size, np.int64)
-    attacks = counts[:, 1:]
-    return np.where(attacks.any(1), attacks.argmax(1) + 1, 0)
+        return np.asarray(counts.argmax(-1), np.int64)
+    attacks = counts[..., 1:]
+    return np.where(attacks.any(-1), attacks.argmax(-1) + 1, 0)
 
 
 def _ordered(
     found: Classes, classes: tuple[str, ...] | None
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+) -> tuple[tuple[str, ...], NDArray[np.int32]]:
     """Number classes as somebody else did."""
     if classes is None:
         return found.names, found.code
     if missing := [name for name in found.names if name not in classes]:
         msg = f"These flows have classes that were not known before: {', '.join(missing)}."
         raise ContractError(msg, where=f"Known: {', '.join(classes)}.")
-    place = np.array([classes.index(name) for name in found.names], np.int64)
+    place = np.array([classes.index(name) for name in found.names], np.int32)
     return classes, place[found.code]
 
 

@@ -157,8 +157,12 @@ class Train(Section):
     benign validation data; thresholds are then spared what an operator's would meet. `hold_out`
     reads no label: it keeps the latest share of what is left from encoder and scorer, for scorers
     that calibrate themselves on flows they were not fitted on; with others nothing is held out.
+    `augment` names a generator that learns the train part, labels and all, and adds windows of its
+    own making to what a classifier learns from: `augment_windows`, or as many as there are.
     """
 
+    augment: PartChoice | None = None
+    augment_windows: Annotated[int, Field(ge=1)] | None = None
     drop_attacks: bool = False
     benign_calibration: bool = False
     benign_window_keep: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -173,6 +177,9 @@ class Train(Section):
             self.benign_window_keep < 1 or self.target_contamination is not None
         ):
             msg = "drop_attacks leaves no attacks for benign_window_keep or target_contamination"
+            raise ValueError(msg)
+        if self.augment_windows is not None and self.augment is None:
+            msg = "augment_windows needs augment, the generator that makes them"
             raise ValueError(msg)
         return self
 
@@ -242,6 +249,18 @@ class Classifier(ChoosingSection):
     label: str = ""
     preset: str | None = None
     classes: Literal["attacks", "binary"] = "attacks"
+
+
+class Generator(ChoosingSection):
+    """`[generator]`: what `netvigil generate` fits on the train part; other commands ignore it.
+
+    It makes `windows` windows (default: as many as the train part has), of its own mixture of
+    classes or all of one, the `condition`.
+    """
+
+    name: str = "cggm"
+    windows: Annotated[int, Field(ge=1)] | None = None
+    condition: str | None = None
 
 
 class Threshold(ChoosingSection):
@@ -341,6 +360,7 @@ class Experiment(Section):
     encoder: Encoder = Encoder()
     scorer: Scorer = Scorer()
     classifier: Classifier | None = None
+    generator: Generator | None = None
     threshold: Threshold = Threshold()
     evaluate: Evaluate = Evaluate()
     alerts: Alerts = Alerts()

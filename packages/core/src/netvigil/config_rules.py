@@ -23,6 +23,10 @@ def require_sense(experiment: Experiment) -> None:
 def _require_one_method(experiment: Experiment) -> None:
     """Refuse what does not go together with a classifier."""
     if experiment.classifier is None:
+        if experiment.train.augment is not None:
+            msg = "Generated flows are added to what a classifier learns, and there is none."
+            do = "Add a [classifier] section, or take the line out."
+            raise ConfigError(msg, where="[train] augment", do=do)
         return
     beside = [name for name in ("encoder", "scorer") if name in experiment.model_fields_set]
     if beside:

@@ -60,6 +60,7 @@ def judge(
             split=experiment.split.protocol == READS_LABELS,
             transforms=bool(supervised(t.part for t in assembly.transforms)),
             calibration=experiment.train.benign_calibration,
+            augmentation=assembly.augment is not None,
             tuning=experiment.tuned is not None and experiment.tuned.uses_labels,
             threshold=_supervised(prepared),
             evaluation=evaluation is not None,

@@ -178,10 +178,16 @@ class Classifier(Part[protocols.Classifier]):
 
 @dataclass(frozen=True)
 class Generator(Part[protocols.Generator]):
-    """Yielded by `netvigil_generators`."""
+    """Yielded by `netvigil_generators`.
+
+    `accepts` lists the window schemas it learns from, `emits` is that of the windows it makes;
+    `supervised` ones learn classes and need labels.
+    """
 
     kind: ClassVar[str] = "generator"
+    accepts: tuple[str, ...] = ("flow-host",)
     emits: str = "flow-host"
+    supervised: bool = True
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ class Assembly:
     labeller: Chosen | None
     exporter: Chosen
     classifier: Chosen | None = None
+    augment: Chosen | None = None
     executor: Chosen | None = None
     also: tuple[Chosen, ...] = ()
     baselines: tuple[Chosen, ...] = ()
@@ -148,26 +149,28 @@ def assemble(experiment: Experiment, plugins: Plugins, *, base: Path) -> Assembl
     classifier = None
     if e.classifier is None:
         encoder = one(parts.Encoder, e.encoder.name, e.encoder.options, "encoder", e.encoder.label)
-        encoder = _with_device(encoder, e.run.device)
+        encoder = with_device(encoder, e.run.device)
         if e.encoder.beside:
             encoder = _joined(encoder, experiment, plugins, base)
         scorer = one(parts.Scorer, e.scorer.name, e.scorer.options, "scorer", e.scorer.label)
     else:
         c = e.classifier
         classifier = one(parts.Classifier, c.name, c.options, "classifier", c.label)
-        classifier = _with_device(classifier, e.run.device)
+        classifier = with_device(classifier, e.run.device)
         encoder, scorer = in_both_places(classifier)
     kind = parts.Scorer if classifier is None else parts.Classifier
     baselines, absent = _baselines(experiment, plugins, base)
     labels = e.labels
+    builder = one(parts.GraphBuilder, e.graph.builder, e.graph.options, "graph")
     assembly = Assembly(
         transforms=tuple(
-            _with_device(
+            with_device(
                 one(parts.FlowTransform, t.name, t.options, "features.transforms"), e.run.device
             )
             for t in e.features.transforms
         ),
-        builder=one(parts.GraphBuilder, e.graph.builder, e.graph.options, "graph"),
+        builder=builder,
+        augment=choose_generator(plugins, experiment, builder, "train.augment", base=base),
         encoder=encoder,
         scorer=scorer,
         classifier=classifier,
@@ -180,7 +183,7 @@ def assemble(experiment: Experiment, plugins: Plugins, *, base: Path) -> Assembl
             parts.AlertExporter, e.alerts.exporter.name, e.alerts.exporter.options, "alerts"
         ),
         also=tuple(
-            _with_device(choose(plugins, kind, s, section="evaluate.also", base=base), e.run.device)
+            with_device(choose(plugins, kind, s, section="evaluate.also", base=base), e.run.device)
             for s in e.evaluate.also
         ),
         baselines=baselines,
@@ -199,7 +202,7 @@ def _joined(main: Chosen, experiment: Experiment, plugins: Plugins, base: Path) 
         choose(plugins, parts.Encoder, choice, section="encoder.beside", base=base)
         for choice in experiment.encoder.beside
     )
-    return Joined.of(main, tuple(_with_device(c, experiment.run.device) for c in beside))
+    return Joined.of(main, tuple(with_device(c, experiment.run.device) for c in beside))
 
 
 def _baselines(
@@ -216,12 +219,37 @@ def _baselines(
     return chosen, tuple(b.name for b in wanted if b.name not in installed)
 
 
-def _with_device(chosen: Chosen, device: str) -> Chosen:
+def with_device(chosen: Chosen, device: str) -> Chosen:
     """Pass `run.device` on to a part that has such a setting and was not given one."""
     fields = type(chosen.config).model_fields
     if "device" not in fields or "device" in chosen.config.model_fields_set:
         return chosen
     return replace(chosen, config=chosen.config.model_copy(update={"device": device}))
+
+
+def choose_generator(
+    plugins: Plugins, experiment: Experiment, builder: Chosen, section: str, *, base: Path
+) -> Chosen | None:
+    """Choose the generator that `train.augment`, or the section `generator`, names.
+
+    Raises:
+        IncompatiblePartsError: It learns from other windows than the builder makes.
+    """
+    choice, own = experiment.train.augment, experiment.generator
+    if section == "generator" and own is not None:
+        choice = Choice(name=own.name, options=own.options)
+    if choice is None:
+        return None
+    chosen = choose(plugins, parts.Generator, choice, section=section, base=base)
+    part, makes = chosen.part, builder.part
+    assert isinstance(part, parts.Generator)
+    assert isinstance(makes, parts.GraphBuilder)
+    if makes.emits not in part.accepts:
+        msg = f"Generator '{part.name}' learns from {' or '.join(part.accepts)} windows, "
+        msg += f"but builder '{makes.name}' makes {makes.emits}."
+        do = f'Choose a builder of those windows: [graph] builder = "{part.accepts[0]}".'
+        raise IncompatiblePartsError(msg, where=f"[{section}]", do=do)
+    return with_device(chosen, experiment.run.device)
 
 
 def in_both_places(classifier: Chosen) -> tuple[Chosen, Chosen]:

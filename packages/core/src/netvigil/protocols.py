@@ -137,6 +137,18 @@ class SupervisedTransform(Protocol):
 
 
 @runtime_checkable
+class Undoing(Protocol):
+    """A transform that leads features back to what they were, as far as it kept that.
+
+    What was clipped stays clipped, what was filled in stays filled in.
+    """
+
+    def undo(self, features: FlowFeatures) -> FlowFeatures:
+        """Return features as they were before `transform`; refuses other columns than it makes."""
+        ...
+
+
+@runtime_checkable
 class Told(Protocol):
     """A fitted transform that can say what it learnt, such as which features it kept."""
 
@@ -368,6 +380,22 @@ class Classifier(Stateful, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Generated:
+    """New windows, and of what class each flow is where the generator was taught classes.
+
+    `node_class` says the same of nodes, for generators that label those.
+
+    Shapes:
+        windows: their flow ids count from 0, their times mean nothing
+        node_class: str [nodes], rows as in `windows.node_key`
+    """
+
+    windows: WindowGraphs
+    labels: LabelTable | None = None
+    node_class: NDArray[np.str_] | None = None
+
+
 class Generator(Stateful, Protocol):
     """Makes new traffic windows like the ones it was fitted on."""
 
@@ -375,8 +403,8 @@ class Generator(Stateful, Protocol):
         """Learn the distribution of windows, given their class where labels are passed."""
         ...
 
-    def generate(self, windows: int, *, condition: str | None, seed: int) -> WindowGraphs:
-        """Return that many new windows of a class."""
+    def generate(self, windows: int, *, condition: str | None, seed: int) -> Generated:
+        """Return that many new windows, of its own mixture of classes or all of one."""
         ...
 
 

@@ -19,6 +19,7 @@ from netvigil import parts, protocols
 from netvigil.classes import AttackProbability, Classes, class_names, probabilities
 from netvigil.contracts import EncodedFlows, LabelTable
 from netvigil.errors import ContractError
+from netvigil.generators import Lesson, lesson_of
 from netvigil.learn import fit_threshold, make_pipeline, moving_cuts, run_baselines, watched
 from netvigil.phases import Advance, Phases
 from netvigil.pipeline import Chosen, Pipeline, encode_checked
@@ -41,7 +42,8 @@ def fit_pipeline(prepared: Prepared, seed: int, phases: Phases) -> Pipeline:
     """Fit everything for one seed, threshold included."""
     chosen = prepared.assembly.classifier
     assert chosen is not None
-    classifier, _ = _fit(prepared, chosen, train_labels(prepared), seed, phases, None)
+    lesson = lesson_of(prepared, train_labels(prepared), seed, phases)
+    classifier, _ = _fit(chosen, lesson, seed, phases, None)
     with phases.phase("score", prepared.windows["calibrate"].flows) as advance:
         score = _classified(prepared, chosen, classifier, "calibrate", advance).score
     threshold = fit_threshold(prepared, score, seed)
@@ -68,13 +70,15 @@ def run_seed(
     """
     assembly, labels = prepared.assembly, train_labels(prepared)
     assert assembly.classifier is not None
+    class_names(labels)  # one class only is refused before anything is made
+    lesson = lesson_of(prepared, labels, seed, phases)
     first = seed == prepared.experiment.run.seeds[0]
     results, accelerator = [], None
     for number, chosen in enumerate((assembly.classifier, *assembly.also)):
-        if not (first or _random(chosen)):
+        if not (first or _random(prepared, chosen)):
             continue
         folder = None if checkpoints is None else checkpoints / str(number)
-        classifier, fit_s = _fit(prepared, chosen, labels, seed, phases, folder)
+        classifier, fit_s = _fit(chosen, lesson, seed, phases, folder)
         threshold, run = _judgeable(prepared, chosen, classifier, seed, phases, fit_s=fit_s)
         results.append(run)
         if number == 0:
@@ -86,20 +90,14 @@ def run_seed(
 
 
 def _fit(
-    prepared: Prepared,
-    chosen: Chosen,
-    labels: LabelTable,
-    seed: int,
-    phases: Phases,
-    checkpoints: Path | None,
+    chosen: Chosen, lesson: Lesson, seed: int, phases: Phases, checkpoints: Path | None
 ) -> tuple[protocols.Classifier, float]:
     """Fit a classifier and say how long it took."""
-    class_names(labels)  # one class only is refused before anything is made
-    windows = prepared.windows["train"]
+    class_names(lesson.labels)  # one class only is refused before anything is made
     classifier: protocols.Classifier = chosen.make()
     begin = time.perf_counter()
-    with watched(classifier, windows.flows, seed, phases, "fit classifier", checkpoints):
-        classifier = classifier.fit(windows, labels, seed=seed)
+    with watched(classifier, lesson.flows, seed, phases, "fit classifier", checkpoints):
+        classifier = classifier.fit(lesson.windows, lesson.labels, seed=seed)
     return classifier, time.perf_counter() - begin
 
 
@@ -124,13 +122,13 @@ def _judgeable(
     threshold = fit_threshold(prepared, calibrate.score, seed)
     assert threshold is not None
     run = MethodRun(
-        method=chosen.row,
+        method=_row(prepared, chosen),
         kind="method" if chosen is prepared.assembly.classifier else "also",
         calibrate=calibrate.score,
         test=test.score,
         cut=threshold.cut_,
         provenance=threshold.provenance(),
-        seeded=_random(chosen),
+        seeded=_random(prepared, chosen),
         fit_s=fit_s,
         score_s=took,
         cuts=moving_cuts(prepared, threshold, test.score),
@@ -181,8 +179,16 @@ def _pipeline(
     return make_pipeline(prepared, Classes(classifier), scorer, threshold, seed)
 
 
-def _random(chosen: Chosen) -> bool:
-    return isinstance(chosen.part, parts.Classifier) and chosen.part.seeded
+def _random(prepared: Prepared, chosen: Chosen) -> bool:
+    """Say whether other seeds give other results; generated flows are drawn anew with each."""
+    augmented = prepared.assembly.augment is not None
+    return augmented or (isinstance(chosen.part, parts.Classifier) and chosen.part.seeded)
+
+
+def _row(prepared: Prepared, chosen: Chosen) -> str:
+    """Return what tables call a classifier: they say who made flows for it to learn from."""
+    augment = prepared.assembly.augment
+    return chosen.row if augment is None else f"{chosen.row} (augmented by {augment.row})"
 
 
 def _binary(prepared: Prepared) -> bool:

@@ -231,6 +231,7 @@ def netvigil_graph_builders() -> Iterator[parts.GraphBuilder]:
     """Windows of flows, with or without a graph."""
     from netvigil_flowprep.graphs.flow_host import FlowHostConfig
     from netvigil_flowprep.graphs.flows_only import FlowsOnlyConfig
+    from netvigil_flowprep.graphs.traffic_dispersion import TrafficDispersionConfig
 
     yield parts.GraphBuilder(
         name="flow-host",
@@ -238,6 +239,13 @@ def netvigil_graph_builders() -> Iterator[parts.GraphBuilder]:
         config=FlowHostConfig,
         emits="flow-host",
         make=_lazy("graphs.flow_host:FlowHost"),
+    )
+    yield parts.GraphBuilder(
+        name="traffic-dispersion",
+        summary="Windows of flows whose hosts carry the mean features of their flows.",
+        config=TrafficDispersionConfig,
+        emits="traffic-dispersion",
+        make=_lazy("graphs.traffic_dispersion:TrafficDispersion"),
     )
     yield parts.GraphBuilder(
         name="none",

@@ -23,6 +23,7 @@ COMMANDS = {
     "report": ("report", "Draw finished runs as one offline page."),
     "compare": ("compare", "Put finished runs side by side."),
     "tune": ("tune", "Search settings without reading the test part."),
+    "generate": ("generate", "Learn labelled traffic and make more of it, classes balanced."),
     "plugins": ("plugins", "List, examine and start plugins."),
     "bench": ("bench", "Time what the installed plugins do, room by room."),
 }

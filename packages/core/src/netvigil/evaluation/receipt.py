@@ -95,7 +95,8 @@ class LabelUse(Model):
 
     `model` is a classifier, which learns from the labels of the train part. Without one, `split`
     and `transforms` read labels only at parity with a published pipeline. `calibration` says that
-    labelled attacks were taken out of what the cut was set on.
+    labelled attacks were taken out of what the cut was set on, `augmentation` that a generator
+    learnt from the labels of the train part, and a classifier from what it made.
     """
 
     train_filter: bool
@@ -106,6 +107,7 @@ class LabelUse(Model):
     split: bool = False
     transforms: bool = False
     calibration: bool = False
+    augmentation: bool = False
 
     def words(self) -> str:
         """Say it in one sentence.
@@ -117,6 +119,7 @@ class LabelUse(Model):
         named = {"split": True} if self.split else {}
         named |= {"transforms": True} if self.transforms else {}
         named |= {"calibration filter": True} if self.calibration else {}
+        named |= {"augmentation": True} if self.augmentation else {}
         named |= {
             "train filter": self.train_filter,
             CLASSIFIER if self.model else "model": self.model,

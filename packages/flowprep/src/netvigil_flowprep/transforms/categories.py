@@ -90,6 +90,25 @@ class Table:
             share = (np.array([*self.counts, 0], np.float64) + 1) / (self.flows + 1)
             out[:, -1] = -np.log10(share).astype(np.float32)[rows]
 
+    def likeliest(self, x: NDArray[np.float32], mode: str) -> pa.DictionaryArray:
+        """Undo `fill` for any numbers, float32 [flows, len(names)]."""
+        last = len(self.values) - 1
+        if last < 0:
+            return pa.nulls(len(x), pa.string()).dictionary_encode()
+        if mode == "count":
+            rarity = np.zeros((len(self.values), 1), np.float32)
+            self.fill(rarity, np.arange(len(self.values)), mode)
+            rising = rarity[:, 0]  # values are the most frequent first
+            after = np.minimum(np.searchsorted(rising, x[:, 0]), last)
+            before = np.maximum(after - 1, 0)
+            nearer = np.abs(rising[before] - x[:, 0]) <= np.abs(rising[after] - x[:, 0])
+            rows = np.where(nearer, before, after)
+        else:
+            rows = np.minimum(x[:, : self.levels + 1].argmax(axis=1), last)
+        return pa.DictionaryArray.from_arrays(
+            pa.array(rows.astype(np.int32)), pa.array(self.values, pa.string())
+        )
+
 
 def places_of(column: pa.DictionaryArray, values: Sequence[str | None]) -> NDArray[np.int64]:
     """Return each flow's place in `values`, their number for any other value, int64 [flows]."""
@@ -149,6 +168,23 @@ class Categories:
             table.fill(x[:, place], table.rows(features.categories[name]), mode)
             names += added[name]
         return FlowFeatures(x=x, names=tuple(names))
+
+    def undo(self, features: FlowFeatures) -> FlowFeatures:
+        """Return each category's likeliest value, and the numeric features without its columns.
+
+        Of the levels that is the one whose column is largest; "rare" stands for the commonest value
+        that is no level. Without columns per level the value of the nearest frequency is taken.
+        """
+        names, mode = list(require_fitted("categories", self.names_)), self.config.mode
+        added = {name: table.names(name, mode) for name, table in self.tables_.items()}
+        whole = [*names, *(column for made in added.values() for column in made)]
+        require_columns("categories", whole, features)
+        found, first = dict(features.categories), len(names)
+        for name, table in self.tables_.items():
+            last = first + len(added[name])
+            found[name] = table.likeliest(features.x[:, first:last], mode)
+            first = last
+        return FlowFeatures(features.x[:, : len(names)], tuple(names), found)
 
     def get_state(self) -> State:
         """Return the counted values, as JSON."""

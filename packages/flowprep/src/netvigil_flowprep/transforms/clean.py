@@ -71,6 +71,13 @@ class Clean:
             _refuse_infinite(replace(features, x=x, names=names))
         return replace(features, x=x, names=names)
 
+    def undo(self, features: FlowFeatures) -> FlowFeatures:
+        """Return features as they are: what was filled in stays, what was left out is missing."""
+        names = require_fitted("clean", self.names_)
+        kept = tuple(names[number] for number in self.keep_)
+        require_columns("clean", kept, features)
+        return features
+
     def get_state(self) -> State:
         """Return fills and kept columns."""
         names = require_fitted("clean", self.names_)

@@ -60,6 +60,19 @@ class Log1p:
         x[:, self.chosen_] = _logarithm(x[:, self.chosen_])
         return replace(features, x=x)
 
+    def undo(self, features: FlowFeatures) -> FlowFeatures:
+        """Return features in their own units.
+
+        Raises:
+            NotFittedError, ContractError: As `transform`.
+        """
+        x = own_copy(features.x)
+        if self.config.min_skew is None:
+            return replace(features, x=_exponential(x))
+        require_columns("log1p", require_fitted("log1p", self.names_), features)
+        x[:, self.chosen_] = _exponential(x[:, self.chosen_])
+        return replace(features, x=x)
+
     def get_state(self) -> State:
         """Return the skewed columns; nothing where no limit is set."""
         if self.config.min_skew is None:
@@ -98,3 +111,10 @@ def _logarithm(x: NDArray[np.float32]) -> NDArray[np.float32]:
     np.log1p(x, out=x)
     np.negative(x, out=x, where=negative)
     return x
+
+
+def _exponential(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Undo `_logarithm`; what float32 cannot hold becomes its largest value."""
+    most = np.finfo(np.float32).max
+    with np.errstate(over="ignore"):
+        return np.copysign(np.minimum(np.expm1(np.abs(x)), most), x)

@@ -48,6 +48,10 @@ class MinMax:
             "min-max", features, low=low, high=high
         )
 
+    def undo(self, features: FlowFeatures) -> FlowFeatures:
+        """Return features in their own units; what was clipped stays at the bound."""
+        return require_fitted("min-max", self.scaling_).undo("min-max", features)
+
     def get_state(self) -> State:
         """Return the extremes."""
         return require_fitted("min-max", self.scaling_).to_state()

@@ -57,6 +57,10 @@ class RobustScale:
             "robust-scale", features, low=low, high=clip
         )
 
+    def undo(self, features: FlowFeatures) -> FlowFeatures:
+        """Return features in their own units; what was clipped stays at the bound."""
+        return require_fitted("robust-scale", self.scaling_).undo("robust-scale", features)
+
     def get_state(self) -> State:
         """Return medians and spreads."""
         return require_fitted("robust-scale", self.scaling_).to_state()

@@ -67,3 +67,11 @@ class Scaling:
                 np.divide(block, self.scale, out=block)
                 np.clip(block, *bounds, out=block)
         return replace(features, x=x)
+
+    def undo(self, part: str, features: FlowFeatures) -> FlowFeatures:
+        """Return features as they were before `apply`, but for what was clipped."""
+        require_columns(part, self.names, features)
+        most = np.finfo(np.float32).max
+        with np.errstate(over="ignore"):
+            x = np.clip(features.x * self.scale + self.center, -most, most)
+        return replace(features, x=x)

@@ -52,6 +52,10 @@ class StandardScale:
             "standard-scale", features, low=low, high=clip
         )
 
+    def undo(self, features: FlowFeatures) -> FlowFeatures:
+        """Return features in their own units; what was clipped stays at the bound."""
+        return require_fitted("standard-scale", self.scaling_).undo("standard-scale", features)
+
     def get_state(self) -> State:
         """Return means and deviations."""
         return require_fitted("standard-scale", self.scaling_).to_state()

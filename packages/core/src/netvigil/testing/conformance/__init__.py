@@ -30,6 +30,7 @@ from netvigil.testing.conformance import (
     encoders,
     explainers,
     exporters,
+    generators,
     labellers,
     readers,
     scorers,
@@ -50,6 +51,7 @@ __all__ = [
     "check_flow_labeller",
     "check_flow_reader",
     "check_flow_transform",
+    "check_generator",
     "check_graph_builder",
     "check_scorer",
     "check_threshold",
@@ -65,6 +67,7 @@ ALL_CHECKS: tuple[Check, ...] = (
     *builders.CHECKS,
     *encoders.CHECKS,
     *classifiers.CHECKS,
+    *generators.CHECKS,
     *scorers.CHECKS,
     *thresholds.CHECKS,
     *exporters.CHECKS,
@@ -113,6 +116,11 @@ def check_encoder(part: parts.Encoder, *, config: Config = None) -> None:
 
 def check_classifier(part: parts.Classifier, *, config: Config = None) -> None:
     """Hold a classifier to its contract."""
+    run_all(part, checks_for(part, config=config))
+
+
+def check_generator(part: parts.Generator, *, config: Config = None) -> None:
+    """Hold a generator to its contract."""
     run_all(part, checks_for(part, config=config))
 
 

@@ -70,7 +70,7 @@ def it_learns(subject: Subject) -> None:
     probe = _probe(subject)
     result = _fitted(subject).classify(probe)
     share = np.stack(list(result.terms.values()), axis=1)
-    truth = _codes(probe)
+    truth = codes_of(probe)
     right = float(np.mean([(share.argmax(1) == truth)[truth == code].mean() for code in range(3)]))
     subject.require(
         right > 0.6,
@@ -154,22 +154,28 @@ def _probe(subject: Subject, seed: int = 2) -> WindowGraphs:
     return frozen(windows(6, seed=seed, flows=60, schema=_schema(subject)))
 
 
-def _codes(graphs: WindowGraphs) -> NDArray[np.int64]:
+def codes_of(graphs: WindowGraphs) -> NDArray[np.int64]:
     """Return the class of each flow, which its first feature tells: low, middling or high."""
     first = np.asarray(graphs.flow_x[:, 0])
     return np.where(first > 0.4, 1, np.where(first < -0.6, 2, 0)).astype(np.int64)
 
 
-def labels_of(graphs: WindowGraphs) -> LabelTable:
-    """Label all flows but every seventh."""
-    code, known = _codes(graphs), np.arange(len(graphs.flow_id)) % 7 != 3
+def labels_of(
+    graphs: WindowGraphs, code: NDArray[np.int64], known: NDArray[np.bool_]
+) -> LabelTable:
+    """Label the known flows by their class."""
     attack = pa.array(np.array(NAMES)[code[known]].tolist(), pa.string())
     return LabelTable.of(np.asarray(graphs.flow_id)[known], code[known] > 0, attack)
 
 
+def _taught(graphs: WindowGraphs) -> LabelTable:
+    """Label all flows but every seventh."""
+    return labels_of(graphs, codes_of(graphs), np.arange(len(graphs.flow_id)) % 7 != 3)
+
+
 def _fitted(subject: Subject) -> Any:
     train = _probe(subject, seed=1)
-    return subject.make().fit([train], labels_of(train), seed=0)
+    return subject.make().fit([train], _taught(train), seed=0)
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,7 @@ class _Labelled(Lesson):
     """A lesson whose windows come with labels."""
 
     def teach(self, made: Any, material: Any, *, seed: int = 0) -> Any:
-        return made.fit(material, labels_of(material[0]), seed=seed)
+        return made.fit(material, _taught(material[0]), seed=seed)
 
 
 def _lesson(subject: Subject) -> Lesson:
