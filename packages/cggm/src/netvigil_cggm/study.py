@@ -9,21 +9,24 @@ alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from netvigil.config import Experiment, parse_experiment
 from netvigil.contracts import FlowTable, LabelTable, WindowGraphs
-from netvigil.errors import RunError
+from netvigil.errors import ConfigError, RunError, nearest
 from netvigil.features import extract, select_features
 from netvigil.phases import Phases
 from netvigil.pipeline import Assembly, apply_transforms, assemble, fit_transforms
 from netvigil.plugins import Plugins, load_plugins
+from netvigil.protocols import Watch, Watched
 from netvigil.sources import choose_reader, open_source
 from netvigil.truth import UNKNOWN, label_store
 from netvigil_cggm.classifiers import Balance, Model, NodeClassifier, Quality, Settings, quality
@@ -43,16 +46,27 @@ from netvigil_cggm.snapshots import (
 )
 
 MOST_FLOWS = 3_000_000  # about 2 GB of 50 features, table and windows; UNSW-NB15 has 2.54 million
+NAMES = ("normal", "attack")
 
 
-@dataclass(frozen=True)
-class Study:
-    """What to compare, and how long to train."""
+class Study(BaseModel):
+    """What to compare, and how long to train; written as a TOML file.
 
-    window_flows: int = 500
-    train: float = 0.7
-    config: CggmConfig = field(default_factory=CggmConfig)
-    classifier_steps: int = 400
+    `densities` repeat `cggm` with that share of all possible links, `backbones` with another map
+    from noise to features; both are judged by the classes that a node classifier learns from them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: tuple[Path, ...] = ()
+    window_flows: int = Field(500, ge=1, description="flows per snapshot")
+    train: float = Field(0.7, gt=0, lt=1, description="share of each source's windows to learn")
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    rivals: tuple[str, ...] = Field(("smote", "copula", "block model"), description="beside cggm")
+    classifier_steps: int = Field(400, ge=1, description="steps of node classifiers")
+    densities: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    backbones: tuple[Literal["attention", "linear"], ...] = ()
+    cggm: CggmConfig = CggmConfig()
 
 
 class Parts(NamedTuple):
@@ -62,9 +76,13 @@ class Parts(NamedTuple):
     test: Snapshots
 
 
+Task = Literal["classes", "binary"]
+
+
 class Row(NamedTuple):
     """How a node classifier does on real test snapshots, on all nodes and on active ones."""
 
+    task: Task
     model: str
     taught_by: str
     seed: int
@@ -78,7 +96,7 @@ class _Source(NamedTuple):
     train_flows: int
 
 
-def load(sources: Sequence[Path], study: Study, work: Path) -> Parts:
+def load(study: Study, work: Path, phases: Phases) -> Parts:
     """Read sources of one dialect, with their own labels, into train and test snapshots.
 
     Flows lie in memory. Names of classes are of all flows, so that test nodes can be numbered;
@@ -90,7 +108,10 @@ def load(sources: Sequence[Path], study: Study, work: Path) -> Parts:
             windows.
         ContractError: Windows that make no snapshots.
     """
-    plugins = load_plugins()
+    sources, plugins = study.sources, load_plugins()
+    if not sources:
+        msg = "A study names at least one source of labelled flows."
+        raise RunError(msg, where="sources", do='Write sources = ["flows.csv"].')
     values: dict[str, Any] = {
         "flows": {"source": str(sources[0])},
         "labels": {},
@@ -99,12 +120,12 @@ def load(sources: Sequence[Path], study: Study, work: Path) -> Parts:
     experiment = parse_experiment(values, base=work)
     assembly = assemble(experiment, plugins, base=work)
     found = [
-        _read(path, study, assembly, plugins, work / f"{number}.parquet")
+        _read(path, study, assembly, plugins, work / f"{number}.parquet", phases)
         for number, path in enumerate(sources)
     ]
     windows = _windows(found, experiment, assembly)
     train = [w[: _cut(len(w), study.train)] for w in windows]
-    keys = most_active(train, study.config.nodes)
+    keys = most_active(train, study.cggm.nodes)
     names = {n for s in found for n in flow_classes(s.labels, s.flows.flow_id).names}
     classes = (NORMAL, *sorted(names - {NORMAL}))
     parts = []
@@ -113,23 +134,60 @@ def load(sources: Sequence[Path], study: Study, work: Path) -> Parts:
             graphs,
             source.labels,
             keys,
-            ends=study.config.ends,
-            rule=study.config.label_rule,
+            ends=study.cggm.ends,
+            rule=study.cggm.label_rule,
             classes=classes,
         )
         parts.append(chronological(snapshots, study.train))
     return Parts(*(joined(side) for side in zip(*parts, strict=True)))
 
 
-def generators(parts: Parts, study: Study, *, seed: int) -> Mapping[str, SnapshotGenerator]:
-    """Fit `cggm` and its rivals on the train snapshots."""
-    made: dict[str, SnapshotGenerator] = {
-        "cggm": Cggm(study.config),
-        "smote": Smote(),
-        "copula": Copula(),
-        "block model": BlockModel(),
+RIVALS: Mapping[str, Callable[[], SnapshotGenerator]] = {
+    "smote": Smote,
+    "copula": Copula,
+    "block model": BlockModel,
+}
+
+
+def generators(
+    parts: Parts, study: Study, *, seed: int, phases: Phases | None = None
+) -> Mapping[str, SnapshotGenerator]:
+    """Fit `cggm` and its rivals on the train snapshots.
+
+    Raises:
+        ConfigError: A rival that nobody knows.
+    """
+    made: dict[str, SnapshotGenerator] = {"cggm": Cggm(study.cggm)}
+    for name in study.rivals:
+        if name not in RIVALS:
+            msg = f"No rival is called '{name}'."
+            do = f"{nearest(name, RIVALS)} Known: {', '.join(RIVALS)}."
+            raise ConfigError(msg, where="rivals", do=do.strip())
+        made[name] = RIVALS[name]()
+    return {name: _fit(one, name, parts, seed, phases or Phases()) for name, one in made.items()}
+
+
+def variants(
+    parts: Parts, study: Study, *, seed: int, phases: Phases | None = None
+) -> Mapping[str, SnapshotGenerator]:
+    """Fit `cggm` with other densities and backbones."""
+    changed = {f"density {share:g}": {"density": share} for share in study.densities}
+    changed |= {f"{kind} backbone": {"backbone": kind} for kind in study.backbones}
+    return {
+        name: _fit(
+            Cggm(study.cggm.model_copy(update=update)), name, parts, seed, phases or Phases()
+        )
+        for name, update in changed.items()
     }
-    return {name: one.fit_snapshots(parts.train, seed=seed) for name, one in made.items()}
+
+
+def _fit(
+    one: SnapshotGenerator, name: str, parts: Parts, seed: int, phases: Phases
+) -> SnapshotGenerator:
+    with phases.phase(f"fit {name}", len(parts.train)) as advance:
+        if isinstance(one, Watched):
+            one.watch(Watch(advance))
+        return one.fit_snapshots(parts.train, seed=seed)
 
 
 def fidelities(
@@ -147,59 +205,85 @@ def fidelities(
 
 
 def taught(
-    parts: Parts, fitted: Mapping[str, SnapshotGenerator], study: Study, *, seed: int
-) -> Iterable[Row]:
-    """Yield how node classifiers do that learnt from real, synthetic and random snapshots."""
-    labels = _planned(parts, study, seed)
+    parts: Parts,
+    fitted: Mapping[str, SnapshotGenerator],
+    study: Study,
+    *,
+    seed: int,
+    task: Task = "classes",
+    real: bool = True,
+) -> Iterator[Row]:
+    """Yield how node classifiers do that learnt from real, synthetic and random snapshots.
+
+    With the task "binary" all attacks are one class, and half of the synthetic nodes are attacks,
+    of each kind as many. Without `real`, only what generators teach is looked at.
+    """
+    labels = _planned(parts, study, seed, task)
     made = {name: one.sample(labels, seed=seed) for name, one in fitted.items()}
-    rng = np.random.default_rng(seed)
-    mixed = rng.permuted(next(iter(made.values())).label.ravel()).reshape(labels.shape)
-    made["shuffled labels (control)"] = replace(next(iter(made.values())), label=mixed)
-    lessons: list[tuple[str, Snapshots, Balance]] = [
-        ("real", parts.train, "none"),
-        ("real, class weights", parts.train, "weights"),
-        ("real, oversampled", parts.train, "oversample"),
-        *((name, snapshots, "none") for name, snapshots in made.items()),
-    ]
+    lessons: list[tuple[str, Snapshots, Balance]] = []
+    if real:
+        rng, first = np.random.default_rng(seed), next(iter(made.values()))
+        mixed = rng.permuted(first.label.ravel()).reshape(labels.shape)
+        made["shuffled labels (control)"] = replace(first, label=mixed)
+        lessons = [
+            ("real", parts.train, "none"),
+            ("real, class weights", parts.train, "weights"),
+            ("real, oversampled", parts.train, "oversample"),
+        ]
+    lessons += [(name, snapshots, "none") for name, snapshots in made.items()]
     models: tuple[Model, ...] = ("gcn", "sage")
+    test = merged(parts.test) if task == "binary" else parts.test
     for model in models:
         for name, snapshots, balance in lessons:
             settings = Settings(
                 model=model,
                 balance=balance,
                 steps=study.classifier_steps,
-                device=study.config.device,
+                device=study.cggm.device,
             )
-            guess = NodeClassifier(settings).fit(snapshots, seed=seed).predict(parts.test)
-            truth, active = parts.test.label, parts.test.active
-            yield Row(model, name, seed, quality(truth, guess), quality(truth, guess, active))
+            lesson = merged(snapshots) if task == "binary" else snapshots
+            guess = NodeClassifier(settings).fit(lesson, seed=seed).predict(test)
+            truth, active = test.label, test.active
+            judged = quality(truth, guess), quality(truth, guess, active)
+            yield Row(task, model, name, seed, *judged)
+
+
+def merged(snapshots: Snapshots) -> Snapshots:
+    """Make one class of all attacks."""
+    return replace(snapshots, classes=NAMES, label=(snapshots.label > 0).astype(np.int64))
 
 
 def balance(parts: Parts, study: Study) -> list[tuple[str, int, int, int]]:
     """Return each class with its nodes in train, in test, and in as many synthetic snapshots."""
-    planned = np.bincount(_planned(parts, study, 0).ravel(), minlength=len(parts.train.classes))
-    columns = (parts.train.balance(), parts.test.balance(), planned)
-    counts = (column.tolist() for column in columns)
-    return list(zip(parts.train.classes, *counts, strict=True))
+    planned = _planned(parts, study, study.seeds[0], "classes")
+    counts = np.bincount(planned.ravel(), minlength=len(parts.train.classes))
+    columns = (parts.train.balance(), parts.test.balance(), counts)
+    return list(zip(parts.train.classes, *(column.tolist() for column in columns), strict=True))
 
 
-def _planned(parts: Parts, study: Study, seed: int) -> Any:
+def _planned(parts: Parts, study: Study, seed: int, task: Task) -> NDArray[np.int64]:
     """Return the labels of as many snapshots as there are to learn from."""
     present = np.flatnonzero(parts.train.balance())
+    shape = (len(parts.train), parts.train.nodes)
+    if task == "binary":
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(10,)))
+        attacks = present[present > 0]
+        if not len(attacks):
+            msg = "No node of the train snapshots is an attack: there is nothing to balance."
+            raise RunError(msg, do="Take more windows, or label_rule = 'any-touch'.")
+        dealt = attacks[np.arange(math.prod(shape)) % len(attacks)].reshape(shape)
+        half = np.broadcast_to(np.arange(shape[1]) % 2 == 1, shape)
+        return np.where(rng.permuted(half, axis=1), dealt, 0)
     names = tuple(parts.train.classes[row] for row in present)
-    plan = plan_labels(
-        study.config.label_plan,
-        names,
-        nodes=parts.train.nodes,
-        snapshots=len(parts.train),
-        seed=seed,
-    )
-    return present[plan]
+    plan = plan_labels(study.cggm.label_plan, names, nodes=shape[1], snapshots=shape[0], seed=seed)
+    return np.asarray(present[plan], np.int64)
 
 
-def _read(path: Path, study: Study, assembly: Assembly, plugins: Plugins, target: Path) -> _Source:
+def _read(
+    path: Path, study: Study, assembly: Assembly, plugins: Plugins, target: Path, phases: Phases
+) -> _Source:
     """Read the labelled flows of one source."""
-    store = open_source(path, choose_reader(path, plugins), target, Phases())
+    store = open_source(path, choose_reader(path, plugins), target, phases)
     if len(store) > MOST_FLOWS:
         msg = f"{len(store):,} flows; a study takes at most {MOST_FLOWS:,}, all of them in memory."
         raise RunError(msg, where=str(path), do="Cut the source into shorter ones.")
@@ -211,7 +295,7 @@ def _read(path: Path, study: Study, assembly: Assembly, plugins: Plugins, target
     many = math.ceil(len(flows) / study.window_flows)
     if many < 2:
         msg = f"{len(flows):,} labelled flows make {many} window of {study.window_flows:,}."
-        raise RunError(msg, where=str(path), do="Take --window-flows smaller: two windows or more.")
+        raise RunError(msg, where=str(path), do="Take window_flows smaller: two windows or more.")
     return _Source(flows, truth.table(store), _cut(many, study.train) * study.window_flows)
 
 
