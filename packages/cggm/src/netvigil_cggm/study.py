@@ -171,6 +171,7 @@ def variants(
     parts: Parts, study: Study, *, seed: int, phases: Phases | None = None
 ) -> Mapping[str, SnapshotGenerator]:
     """Fit `cggm` with other densities and backbones."""
+    changed: dict[str, dict[str, Any]]
     changed = {f"density {share:g}": {"density": share} for share in study.densities}
     changed |= {f"{kind} backbone": {"backbone": kind} for kind in study.backbones}
     return {
