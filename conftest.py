@@ -9,7 +9,9 @@ from hypothesis import settings
 
 # No deadline: another process may have the core for a while.
 settings.register_profile("workspace", deadline=None)
-settings.load_profile("workspace")
+# For runs that only ask whether a package stands alone; all examples are tried by the whole run.
+settings.register_profile("few", deadline=None, max_examples=5)
+settings.load_profile(os.environ.get("NETVIGIL_EXAMPLES", "workspace"))
 
 POOLS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "NUMBA")
 MOST = 8  # each process that imports torch takes half a gigabyte
