@@ -22,6 +22,7 @@ from netvigil.errors import NetvigilError
 @click.option("--nodes", default=49, show_default=True, help="Busiest addresses to keep.")
 @click.option("--steps", default=1_000, show_default=True, help="Steps of the generator.")
 @click.option("--classifier-steps", default=400, show_default=True, help="Of node classifiers.")
+@click.option("--rival-steps", default=600, show_default=True, help="Of rivals with a network.")
 @click.option("--attention", type=click.Choice(["feature", "node"]), default="feature")
 @click.option(
     "--adversary", type=click.Choice(["wgan-clip", "wgan-gp", "bce"]), default="wgan-clip"
@@ -32,6 +33,7 @@ def main(
     to: Path,
     window_flows: int,
     classifier_steps: int,
+    rival_steps: int,
     seeds: Sequence[int],
     **settings: Any,
 ) -> None:
@@ -43,7 +45,12 @@ def main(
     from netvigil_cggm.study import Study
 
     config = CggmConfig(device="cpu", **settings)
-    study = Study(window_flows=window_flows, config=config, classifier_steps=classifier_steps)
+    study = Study(
+        window_flows=window_flows,
+        config=config,
+        classifier_steps=classifier_steps,
+        rival_steps=rival_steps,
+    )
     try:
         _run(sources, to, study, seeds)
     except NetvigilError as error:
@@ -94,6 +101,7 @@ def _run(sources: Sequence[Path], to: Path, study: Any, seeds: Sequence[int]) ->
         "classifiers": flat,
         "config": study.config.model_dump(),
         "window_flows": study.window_flows,
+        "rival_steps": study.rival_steps,
     }
     (to / "study.json").write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
 

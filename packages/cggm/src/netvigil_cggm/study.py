@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from netvigil.config import Experiment, parse_experiment
 from netvigil.contracts import FlowTable, LabelTable, WindowGraphs
@@ -30,7 +31,12 @@ from netvigil_cggm.classifiers import Balance, Model, NodeClassifier, Quality, S
 from netvigil_cggm.config import CggmConfig
 from netvigil_cggm.fidelity import Fidelity, fidelity
 from netvigil_cggm.generator import Cggm
+from netvigil_cggm.graphsgan import GraphSgan, GraphSganSettings
 from netvigil_cggm.plans import plan_labels
+from netvigil_cggm.rival_graphrnn import GraphRnn, GraphRnnSettings
+from netvigil_cggm.rival_installed import InstalledCtgan, installed
+from netvigil_cggm.rival_tablegan import TableGan, TableGanSettings
+from netvigil_cggm.rival_tabular import Ctgan, CtganSettings, Tvae, TvaeSettings
 from netvigil_cggm.rivals import BlockModel, Copula, Smote, SnapshotGenerator
 from netvigil_cggm.snapshots import (
     NORMAL,
@@ -53,6 +59,8 @@ class Study:
     train: float = 0.7
     config: CggmConfig = field(default_factory=CggmConfig)
     classifier_steps: int = 400
+    rival_steps: int = 600
+    told: tuple[float, ...] = (0.1, 1.0)  # shares of labels that GraphSGAN is told
 
 
 class Parts(NamedTuple):
@@ -122,13 +130,20 @@ def load(sources: Sequence[Path], study: Study, work: Path) -> Parts:
 
 
 def generators(parts: Parts, study: Study, *, seed: int) -> Mapping[str, SnapshotGenerator]:
-    """Fit `cggm` and its rivals on the train snapshots."""
+    """Fit `cggm` and its rivals on the train snapshots; a CTGAN only where one is installed."""
+    steps, device = study.rival_steps, study.config.device
     made: dict[str, SnapshotGenerator] = {
         "cggm": Cggm(study.config),
         "smote": Smote(),
         "copula": Copula(),
         "block model": BlockModel(),
+        "tvae": Tvae(TvaeSettings(steps=steps, device=device)),
+        "ctgan": Ctgan(CtganSettings(steps=steps, device=device)),
+        "tablegan": TableGan(TableGanSettings(steps=steps, device=device)),
+        "graphrnn": GraphRnn(GraphRnnSettings(steps=steps, device=device)),
     }
+    if installed():
+        made["ctgan, installed"] = InstalledCtgan()
     return {name: one.fit_snapshots(parts.train, seed=seed) for name, one in made.items()}
 
 
@@ -171,8 +186,13 @@ def taught(
                 device=study.config.device,
             )
             guess = NodeClassifier(settings).fit(snapshots, seed=seed).predict(parts.test)
-            truth, active = parts.test.label, parts.test.active
-            yield Row(model, name, seed, quality(truth, guess), quality(truth, guess, active))
+            yield _row(model, name, seed, parts.test, guess)
+    for share in study.told:
+        few = GraphSganSettings(
+            labelled=share, steps=study.classifier_steps, device=study.config.device
+        )
+        guess = GraphSgan(few).fit(parts.train, seed=seed).predict(parts.test)
+        yield _row("graphsgan", f"real, {share:.0%} of labels", seed, parts.test, guess)
 
 
 def balance(parts: Parts, study: Study) -> list[tuple[str, int, int, int]]:
@@ -181,6 +201,11 @@ def balance(parts: Parts, study: Study) -> list[tuple[str, int, int, int]]:
     columns = (parts.train.balance(), parts.test.balance(), planned)
     counts = (column.tolist() for column in columns)
     return list(zip(parts.train.classes, *counts, strict=True))
+
+
+def _row(model: str, name: str, seed: int, test: Snapshots, guess: NDArray[np.int64]) -> Row:
+    every, active = quality(test.label, guess), quality(test.label, guess, test.active)
+    return Row(model, name, seed, every, active)
 
 
 def _planned(parts: Parts, study: Study, seed: int) -> Any:
