@@ -204,3 +204,13 @@ def test_generated_flows_are_of_their_sources_class_and_know_its_services(labell
         assert set(found.windows.flow_service[rows].tolist()) <= seen
     back = made(nodes=6).set_state(fitted.get_state()).generate(4, seed=0)
     assert np.array_equal(back.windows.flow_service, found.windows.flow_service)
+
+
+def test_progress_adds_up_to_the_flows(labelled):
+    graphs, labels = labelled
+    told = []
+    fitted = made(nodes=6, steps=7)
+    fitted.watch(Watch(told.append))
+    fitted.fit([graphs], labels, seed=0)
+    assert len(told) == 7
+    assert sum(told) == len(graphs.flow_id)

@@ -18,6 +18,21 @@ def test_the_largest_by_hand():
     assert largest(value, np.array([6])).sum() == 6
 
 
+@pytest.mark.parametrize("many", [1, 2, 4, 30])
+def test_smote_draws_between_a_row_and_one_of_its_five_nearest(many):
+    rng = np.random.default_rng(many)
+    rows = rng.random((many, 3)).astype(np.float32)
+    made = Smote()._draw(rows, 200, rng)
+    apart = np.linalg.norm(rows[:, None] - rows[None], axis=2)
+    near = np.argsort(apart, axis=1, kind="stable")[:, 1:6]  # the nearest of all is the row itself
+    ends = np.array([(i, j) for i in range(many) for j in near[i]] or [(0, 0)])
+    first, second = rows[ends[:, 0]], rows[ends[:, 1]]
+    along = second - first
+    share = ((made[:, None] - first) * along).sum(2) / np.maximum((along**2).sum(1), 1e-12)
+    nearest = first + np.clip(share, 0, 1)[..., None] * along
+    assert np.linalg.norm(made[:, None] - nearest, axis=2).min(1).max() < 1e-6
+
+
 @pytest.mark.parametrize("rival", RIVALS)
 def test_what_they_make(make_snapshots, rival):
     real = make_snapshots(30)

@@ -153,6 +153,8 @@ class Cggm:
         TrainingError: A loss that is not finite, or a critic that explodes.
     """
 
+    passes = 1  # its steps are shown as shares of one walk through the flows
+
     def __init__(self, config: CggmConfig) -> None:
         device_of(config)
         self.config = config
@@ -176,7 +178,12 @@ class Cggm:
             raise ContractError(msg, do="Name a labeller, or a source that carries labels.")
         c = self.config
         snapshots = snapshots_of(windows, labels, c.nodes, ends=c.ends, rule=c.label_rule)
-        self.fit_snapshots(snapshots, seed=seed)
+        shown, own = self._watch, _Share(c.steps, sum(len(w.flow_id) for w in windows))
+        self._watch = replace(shown, advance=lambda steps: shown.advance(own.of(steps)))
+        try:
+            self.fit_snapshots(snapshots, seed=seed)
+        finally:
+            self._watch = shown
         services = Services.of(windows, labels, snapshots.classes)
         self.learnt_ = replace(self._learnt(), services=services)
         return self
@@ -305,6 +312,19 @@ class Cggm:
             msg = f"Generator '{NAME}' has not been fitted."
             raise NotFittedError(msg)
         return self.learnt_
+
+
+class _Share:
+    """Turns steps that were taken into flows that they stand for."""
+
+    def __init__(self, steps: int, flows: int) -> None:
+        self._steps, self._flows, self._taken = steps, flows, 0
+
+    def of(self, steps: int) -> int:
+        """Take so many steps more, and return their flows; all steps together are all flows."""
+        before = self._taken * self._flows // self._steps
+        self._taken += steps
+        return self._taken * self._flows // self._steps - before
 
 
 def synthetic(

@@ -2,7 +2,7 @@
 
 Each learns train snapshots and makes new ones for given labels, as `Cggm` does. The first two draw
 features class by class and links at random, as many as a train snapshot has; `BlockModel` draws
-links by the classes they join.
+links by the classes they join. Rivals with a network are in the modules `rival_*`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SnapshotGenerator(Protocol):
         ...
 
 
-class _ByClass:
+class ByClass:
     """Keeps the train nodes of each class, and draws from them.
 
     Raises:
@@ -72,20 +72,29 @@ class _ByClass:
     def _make(
         self, label: NDArray[np.int64], edges: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[Rows, NDArray[np.bool_]]:
-        """Draw features class by class, and links of equal chance."""
+        """Draw features, and links of equal chance."""
+        x = self._features(label, rng)
+        return x, largest(rng.random((*label.shape, label.shape[1])), edges)
+
+    def _features(self, label: NDArray[np.int64], rng: np.random.Generator) -> Rows:
+        """Draw features class by class, float32 [snapshots, nodes, features]."""
         x = np.empty((*label.shape, next(iter(self.rows_.values())).shape[1]), np.float32)
         for number in np.unique(label).tolist():
             here = label == number
             x[here] = self._draw(self.rows_[number], int(here.sum()), rng)
-        return x, largest(rng.random((*label.shape, label.shape[1])), edges)
+        return x
 
     def _draw(self, rows: Rows, many: int, rng: np.random.Generator) -> Rows:
         """Draw that many nodes like those of one class; as they are, unless a subclass differs."""
         return rows[rng.integers(0, len(rows), many)]
 
 
-class Smote(_ByClass):
-    """Between a train node and one of its five nearest of the same class (Chawla et al. 2002)."""
+class Smote(ByClass):
+    """Between a train node and one of its five nearest of the same class (Chawla et al. 2002).
+
+    That of imbalanced-learn refuses classes of five nodes or fewer, and adds to the real nodes,
+    which it gives back too: asking it for so many of each class takes more lines than are here.
+    """
 
     neighbours = 5
     most = 1_000  # nodes per class among which neighbours are sought
@@ -102,7 +111,7 @@ class Smote(_ByClass):
         return (rows[one] + share * (rows[other] - rows[one])).astype(np.float32)
 
 
-class Copula(_ByClass):
+class Copula(ByClass):
     """Each feature's own distribution, joined by a Gaussian copula, class by class."""
 
     def _draw(self, rows: Rows, many: int, rng: np.random.Generator) -> Rows:
@@ -122,7 +131,7 @@ class Copula(_ByClass):
         return np.stack(columns, axis=1).astype(np.float32)
 
 
-class BlockModel(_ByClass):
+class BlockModel(ByClass):
     """Real nodes drawn again, and links of a degree-corrected block model (Karrer, Newman 2011).
 
     A node is drawn with the numbers of links it sent and received; the chance of a link grows with

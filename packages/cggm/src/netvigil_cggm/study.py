@@ -26,14 +26,19 @@ from netvigil.features import extract, select_features
 from netvigil.phases import Phases
 from netvigil.pipeline import Assembly, apply_transforms, assemble, fit_transforms
 from netvigil.plugins import Plugins, load_plugins
-from netvigil.protocols import Watch, Watched
+from netvigil.protocols import Watch
 from netvigil.sources import choose_reader, open_source
 from netvigil.truth import UNKNOWN, label_store
 from netvigil_cggm.classifiers import Balance, Model, NodeClassifier, Quality, Settings, quality
 from netvigil_cggm.config import CggmConfig
 from netvigil_cggm.fidelity import Fidelity, fidelity
 from netvigil_cggm.generator import Cggm
+from netvigil_cggm.graphsgan import GraphSgan, GraphSganSettings
 from netvigil_cggm.plans import plan_labels
+from netvigil_cggm.rival_graphrnn import GraphRnn, GraphRnnSettings
+from netvigil_cggm.rival_installed import InstalledCtgan
+from netvigil_cggm.rival_tablegan import TableGan, TableGanSettings
+from netvigil_cggm.rival_tabular import Ctgan, CtganSettings, Tvae, TvaeSettings
 from netvigil_cggm.rivals import BlockModel, Copula, Smote, SnapshotGenerator
 from netvigil_cggm.snapshots import (
     NORMAL,
@@ -63,7 +68,11 @@ class Study(BaseModel):
     train: float = Field(0.7, gt=0, lt=1, description="share of each source's windows to learn")
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     rivals: tuple[str, ...] = Field(("smote", "copula", "block model"), description="beside cggm")
+    rival_steps: int = Field(600, ge=1, description="steps of rivals with a network")
     classifier_steps: int = Field(400, ge=1, description="steps of node classifiers")
+    told: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (), description="shares of train labels that GraphSGAN, a classifier, is told"
+    )
     densities: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
     backbones: tuple[Literal["attention", "linear"], ...] = ()
     cggm: CggmConfig = CggmConfig()
@@ -142,11 +151,17 @@ def load(study: Study, work: Path, phases: Phases) -> Parts:
     return Parts(*(joined(side) for side in zip(*parts, strict=True)))
 
 
-RIVALS: Mapping[str, Callable[[], SnapshotGenerator]] = {
-    "smote": Smote,
-    "copula": Copula,
-    "block model": BlockModel,
+RIVALS: Mapping[str, Callable[[int, str], SnapshotGenerator]] = {
+    "smote": lambda _steps, _device: Smote(),
+    "copula": lambda _steps, _device: Copula(),
+    "block model": lambda _steps, _device: BlockModel(),
+    "tvae": lambda steps, device: Tvae(TvaeSettings(steps=steps, device=device)),
+    "ctgan": lambda steps, device: Ctgan(CtganSettings(steps=steps, device=device)),
+    "tablegan": lambda steps, device: TableGan(TableGanSettings(steps=steps, device=device)),
+    "graphrnn": lambda steps, device: GraphRnn(GraphRnnSettings(steps=steps, device=device)),
+    "ctgan, installed": lambda _steps, _device: InstalledCtgan(),
 }
+"""Name -> how it is made, given steps of training and a device."""
 
 
 def generators(
@@ -163,8 +178,12 @@ def generators(
             msg = f"No rival is called '{name}'."
             do = f"{nearest(name, RIVALS)} Known: {', '.join(RIVALS)}."
             raise ConfigError(msg, where="rivals", do=do.strip())
-        made[name] = RIVALS[name]()
-    return {name: _fit(one, name, parts, seed, phases or Phases()) for name, one in made.items()}
+        made[name] = RIVALS[name](study.rival_steps, study.cggm.device)
+    steps = {"cggm": study.cggm.steps}
+    return {
+        name: _fit(one, name, parts, seed, phases or Phases(), steps.get(name, study.rival_steps))
+        for name, one in made.items()
+    }
 
 
 def variants(
@@ -176,18 +195,25 @@ def variants(
     changed |= {f"{kind} backbone": {"backbone": kind} for kind in study.backbones}
     return {
         name: _fit(
-            Cggm(study.cggm.model_copy(update=update)), name, parts, seed, phases or Phases()
+            Cggm(study.cggm.model_copy(update=update)),
+            name,
+            parts,
+            seed,
+            phases or Phases(),
+            study.cggm.steps,
         )
         for name, update in changed.items()
     }
 
 
 def _fit(
-    one: SnapshotGenerator, name: str, parts: Parts, seed: int, phases: Phases
+    one: SnapshotGenerator, name: str, parts: Parts, seed: int, phases: Phases, steps: int
 ) -> SnapshotGenerator:
-    with phases.phase(f"fit {name}", len(parts.train)) as advance:
-        if isinstance(one, Watched):
-            one.watch(Watch(advance))
+    """Fit one; what trains step by step shows each."""
+    watch = getattr(one, "watch", None)
+    with phases.phase(f"fit {name}", None if watch is None else steps) as advance:
+        if watch is not None:
+            watch(Watch(advance))
         return one.fit_snapshots(parts.train, seed=seed)
 
 
@@ -244,9 +270,21 @@ def taught(
             )
             lesson = merged(snapshots) if task == "binary" else snapshots
             guess = NodeClassifier(settings).fit(lesson, seed=seed).predict(test)
-            truth, active = test.label, test.active
-            judged = quality(truth, guess), quality(truth, guess, active)
-            yield Row(task, model, name, seed, *judged)
+            yield _row(task, model, name, seed, test, guess)
+    lesson = merged(parts.train) if task == "binary" else parts.train
+    for share in study.told if real else ():
+        few = GraphSganSettings(
+            labelled=share, steps=study.classifier_steps, device=study.cggm.device
+        )
+        guess = GraphSgan(few).fit(lesson, seed=seed).predict(test)
+        yield _row(task, "graphsgan", f"real, {share:.0%} of labels", seed, test, guess)
+
+
+def _row(
+    task: Task, model: str, name: str, seed: int, test: Snapshots, guess: NDArray[np.int64]
+) -> Row:
+    every, active = quality(test.label, guess), quality(test.label, guess, test.active)
+    return Row(task, model, name, seed, every, active)
 
 
 def merged(snapshots: Snapshots) -> Snapshots:

@@ -128,7 +128,7 @@ class Game:
 
 
 def train(data: Data, classes: int, config: CggmConfig, *, seed: int, watch: Watch) -> Game:
-    """Play all steps.
+    """Play all steps, of which `watch.advance` counts each.
 
     Raises:
         TrainingError: A loss that is not finite, or a critic whose scores explode; says the step.
@@ -143,6 +143,7 @@ def train(data: Data, classes: int, config: CggmConfig, *, seed: int, watch: Wat
                 msg = f"'cggm': {error} in step {number + 1} of {config.steps}."
                 do = 'Take a smaller learning_rate and critic_rate, or adversary = "wgan-clip".'
                 raise TrainingError(msg, where=f"seed {seed}", do=do) from error
+            watch.advance(1)
             if number % TELL_EVERY == 0 or number == config.steps - 1:
                 watch.write(event="step", step=number, **found._asdict())
     return game
