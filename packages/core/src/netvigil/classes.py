@@ -59,10 +59,19 @@ def class_codes(
     Raises:
         ContractError: A class that is not among the names.
     """
-    known = labels.align(flow_id)
-    distinct, place = np.unique(known.attack, return_inverse=True)
-    codes = np.array([0 if not name else _place(name, names) for name in distinct.tolist()])
-    return np.where(known.known, codes[place] if len(place) else 0, -1).astype(np.int64)
+    row, known = labels.rows(flow_id)
+    codes = np.full(len(flow_id), -1, np.int64)
+    row = row[known]
+    attacks = labels.table["attack"].unify_dictionaries().combine_chunks()
+    # Of each row its place in the dictionary, or behind it where nobody names the kind.
+    kind = attacks.indices.fill_null(len(attacks.dictionary)).to_numpy()[row]
+    attack = labels.table["is_attack"].to_numpy()[row]
+    kinds = [*attacks.dictionary.to_pylist(), UNNAMED]
+    places = np.zeros(len(kinds), np.int64)
+    for number in np.unique(kind[attack]).tolist():
+        places[number] = _place(kinds[number], names)
+    codes[known] = np.where(attack, places[kind], 0)
+    return codes
 
 
 def _place(name: str, names: tuple[str, ...]) -> int:

@@ -23,7 +23,7 @@ class TrainBenchmark:
     def setup(self, flows: int, *, seed: int) -> Any:
         """Return windows of about `flows` flows together, with labels."""
         graphs = _windows(flows, seed)
-        return graphs, _labels(graphs), seed
+        return graphs, labels_of(graphs), seed
 
     def run(self, prepared: Any) -> int:
         """Train on them once."""
@@ -40,7 +40,7 @@ class ClassifyBenchmark:
         """Return a fitted classifier and windows of about `flows` flows together."""
         train = _windows(TRAIN_FLOWS, seed)
         made = HeteroFlowGNN(HeteroFlowGNNConfig(epochs=1, device="cpu"))
-        return made.fit([train], _labels(train), seed=seed), _windows(flows, seed + 1)
+        return made.fit([train], labels_of(train), seed=seed), _windows(flows, seed + 1)
 
     def run(self, prepared: Any) -> int:
         """Classify them once."""
@@ -55,7 +55,7 @@ def _windows(flows: int, seed: int) -> WindowGraphs:
     return windows(count, seed=seed, flows=size, nodes=40, features=FEATURES)
 
 
-def _labels(graphs: WindowGraphs) -> LabelTable:
+def labels_of(graphs: WindowGraphs) -> LabelTable:
     """Call flows attacks whose first feature is positive, of four kinds in turn."""
     truth = np.asarray(graphs.flow_x[:, 0]) > 0
     kinds = np.array([f"kind-{number}" for number in range(4)])[np.arange(len(truth)) % 4]

@@ -23,14 +23,15 @@ from netvigil.torch.fitted import not_a_state_of, require_features, require_host
 from netvigil.torch.generators import build
 from netvigil.torch.parallel import side_by_side
 from netvigil.torch.training import Trained, fit_network
-from netvigil_heterognn.batch import HeteroBatch
+from netvigil_heterognn.batch import BLOCK, HeteroBatch
 from netvigil_heterognn.config import HeteroFlowGNNConfig
+from netvigil_heterognn.fused import logits
 from netvigil_heterognn.hosts import COUNTS
 from netvigil_heterognn.learner import Known, Learner, class_weights
 from netvigil_heterognn.network import Network
 
 NAME = "hetero-flow-gnn"
-BLOCK = 16_384  # flows classified at a time, in whole windows
+TOGETHER = 16_384  # flows classified at a time on a GPU, in whole windows
 
 
 class HeteroFlowGNN:
@@ -84,11 +85,11 @@ class HeteroFlowGNN:
         names = class_names(labels)
         features, known = _survey(windows, labels, names)
         taught = known.code[known.code >= 0]
-        weight = torch.from_numpy(class_weights(taught, len(names), self.config))
+        weight = class_weights(taught, len(names), self.config)
 
         def make(device: torch.device, rng: torch.Generator) -> Learner:
             network = build(lambda: self._make(len(features), len(names)), rng, device)
-            return Learner(network, self.config, known, weight.to(device))
+            return Learner(network, self.config, known, weight)
 
         learner, self.trained_ = fit_network(
             make, windows, self.config, seed=seed, watch=self._watch, name=NAME
@@ -103,7 +104,7 @@ class HeteroFlowGNN:
         require_hosts(windows, encoder=NAME)
         require_features(windows, self.features_, encoder=NAME)
         share = np.empty((len(windows.flow_id), len(self.names_)), np.float32)
-        blocks = list(runs(windows, BLOCK))
+        blocks = list(runs(windows, BLOCK if device.type == "cpu" else TOGETHER))
         starts = np.cumsum([0, *(len(block.flow_id) for block in blocks)]).tolist()
         described = self.config.host_features == "window"
 
@@ -112,7 +113,8 @@ class HeteroFlowGNN:
             if starts[number] == starts[number + 1]:
                 return
             batch = HeteroBatch.of(blocks[number], device, described=described)
-            found = torch.softmax(network(batch).double(), dim=1)
+            found = logits(network, batch) if device.type == "cpu" else network(batch)
+            found = torch.softmax(found.double(), dim=1)
             share[starts[number] : starts[number + 1]] = found.float().cpu().numpy()
 
         side_by_side(one, len(blocks), device)

@@ -12,17 +12,23 @@ neither exists as a setting.
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from netvigil.contracts import WindowGraphs
+from netvigil.torch.graphs import GraphBatch
+from netvigil.torch.segments import segment_sum
 
 COUNTS = ("sent", "received", "peers_sent_to", "peers_received_from", "services")
 
 
-def host_features(graphs: WindowGraphs) -> NDArray[np.float32]:
+def host_features(graphs: WindowGraphs, graph: GraphBatch) -> Tensor:
     """Describe every host of every window, in one vectorised pass.
 
     Shapes:
+        graph: the same windows as tensors
         returns: float32 [nodes, 5 + 2 features]: log(1 + count) of flows sent and received, of
             distinct destinations and sources, of distinct services asked for; then the mean
             features of flows sent, and of flows received (0 where there are none)
@@ -30,41 +36,37 @@ def host_features(graphs: WindowGraphs) -> NDArray[np.float32]:
     Example:
         >>> from netvigil.testing.synthetic.windows import windows
         >>> graphs = windows(3)
-        >>> host_features(graphs).shape == (len(graphs.node_key), 5 + 2 * graphs.flow_x.shape[1])
+        >>> found = host_features(graphs, GraphBatch.of(graphs))
+        >>> found.shape == (len(graphs.node_key), 5 + 2 * graphs.flow_x.shape[1])
         True
     """
+    means = [
+        segment_sum(graph.x, side) / side.degree.clamp(min=1)[:, None]
+        for side in (graph.src, graph.dst)
+    ]
+    return torch.cat([torch.from_numpy(_counts(graphs)).to(graph.x.device), *means], 1)
+
+
+def _counts(graphs: WindowGraphs) -> NDArray[np.float32]:
+    """Return the logarithms of counts, float32 [nodes, 5]."""
     nodes, (source, destination) = len(graphs.node_key), graphs.node_rows()
-    sent, received = (np.bincount(rows, minlength=nodes) for rows in (source, destination))
-    counts = np.empty((nodes, len(COUNTS)), np.float32)
-    counts[:, 0], counts[:, 1] = sent, received
-    counts[:, 2] = _distinct(source, destination.astype(np.uint64), nodes)
-    counts[:, 3] = _distinct(destination, source.astype(np.uint64), nodes)
-    service = graphs.flow_service
-    counts[:, 4] = 0 if service is None else _distinct(source, np.asarray(service), nodes)
-    np.log1p(counts, out=counts)
-    x = np.asarray(graphs.flow_x)
-    means = [_mean(x, rows, degree) for rows, degree in ((source, sent), (destination, received))]
-    return np.concatenate([counts, *means], axis=1)
+    counts = np.zeros((nodes, len(COUNTS)), np.float32)
+    counts[:, 0] = np.bincount(source, minlength=nodes)
+    counts[:, 1] = np.bincount(destination, minlength=nodes)
+    counts[:, 2] = _distinct(source, destination, nodes, nodes)
+    counts[:, 3] = _distinct(destination, source, nodes, nodes)
+    if graphs.flow_service is not None:
+        services = pa.array(graphs.flow_service).dictionary_encode()
+        number = services.indices.to_numpy().astype(np.int64)
+        counts[:, 4] = _distinct(source, number, nodes, len(services.dictionary))
+    return np.log1p(counts, out=counts)
 
 
-def _distinct(node: NDArray[np.int64], other: NDArray[np.uint64], nodes: int) -> NDArray[np.int64]:
-    """Count the distinct values that stand beside each node, int64 [nodes]."""
-    order = np.lexsort((other, node))
-    node, other = node[order], other[order]
-    new = np.ones(len(node), np.bool_)
-    new[1:] = (node[1:] != node[:-1]) | (other[1:] != other[:-1])
-    return np.bincount(node[new], minlength=nodes)
-
-
-def _mean(
-    x: NDArray[np.float32], node: NDArray[np.int64], degree: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Return the mean features of each node's flows, float32 [nodes, features]."""
-    mean = np.zeros((len(degree), x.shape[1]), np.float32)
-    if not len(x):
-        return mean
-    order = np.argsort(node, kind="stable")
-    busy = np.flatnonzero(degree)
-    first = np.concatenate([[0], np.cumsum(degree[busy])[:-1]])
-    mean[busy] = np.add.reduceat(x[order], first, axis=0) / degree[busy, None]
-    return mean
+def _distinct(
+    node: NDArray[np.int64], other: NDArray[np.int64], nodes: int, others: int
+) -> NDArray[np.int64]:
+    """Count the distinct numbers, each below `others`, that stand beside each node, [nodes]."""
+    pair = np.sort(node * others + other)  # integers sort several times faster than pairs of them
+    new = np.ones(len(pair), np.bool_)
+    new[1:] = pair[1:] != pair[:-1]
+    return np.bincount(pair[new] // max(others, 1), minlength=nodes)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from netvigil.contracts import WindowGraphs
 from netvigil.torch.training import Step
-from netvigil_heterognn.batch import HeteroBatch
+from netvigil_heterognn.batch import Blocks, HeteroBatch
 from netvigil_heterognn.config import HeteroFlowGNNConfig
+from netvigil_heterognn.fused import learn
+from netvigil_heterognn.losses import counts, cross_entropy, macro_f1, shares
 from netvigil_heterognn.network import Network
 
 TIE = 1e-3  # at most what the loss adds to 1 - macro-F1, so that of equal F1 the lower loss wins
@@ -49,31 +50,38 @@ class Learner:
     """
 
     def __init__(
-        self, network: Network, config: HeteroFlowGNNConfig, known: Known, weight: Tensor
+        self,
+        network: Network,
+        config: HeteroFlowGNNConfig,
+        known: Known,
+        weight: NDArray[np.float32],
     ) -> None:
         self.network, self.config = network, config
         self._known, self._weight = known, weight
-        self._counts = torch.zeros(3, len(weight), dtype=torch.int64, device=weight.device)
-        self._judged = weight.new_zeros((), dtype=torch.float64)
+        device = network.classes.bias.device
+        self.writes_gradients = device.type == "cpu"
+        self._counts = torch.zeros(len(weight), len(weight), dtype=torch.int64, device=device)
+        self._judged = torch.zeros((), dtype=torch.float64, device=device)
         self._flows = 0
 
-    def batch(self, graphs: WindowGraphs, device: torch.device) -> HeteroBatch:
+    def batch(self, graphs: WindowGraphs, device: torch.device) -> Blocks:
         """Copy windows and the classes of their flows to a device."""
         codes = self._known.codes(np.asarray(graphs.flow_id))
         described = self.config.host_features == "window"
-        return HeteroBatch.of(graphs, device, codes=codes, described=described)
+        share = shares(codes, self._weight)
+        return Blocks.of(graphs, device, codes=codes, share=share, described=described)
 
-    def losses(self, batch: HeteroBatch, step: Step) -> Mapping[str, Tensor]:
+    def losses(self, batch: Blocks, step: Step) -> Mapping[str, Tensor]:
         """Return the weighted mean cross-entropy, and `judged`, 1 - macro-F1 of the epoch so far.
 
         F1 is no mean over batches. So `judged` of a batch is what makes the flow-weighted mean over
         the batches up to here that of all their flows together; a tie is broken by the loss.
         """
-        logits = self.network(batch)
-        known = batch.y >= 0
-        total = cross_entropy(logits[known], batch.y[known], self._weight)
+        if self.writes_gradients:
+            total, found = learn(self.network, batch.blocks, training=step.training)
+        else:
+            total, found = by_autograd(self.network, batch.blocks)
         with torch.no_grad():
-            found = counts(logits[known].argmax(1), batch.y[known], len(self._weight))
             if step.number == 0:
                 self._counts, self._flows = torch.zeros_like(self._counts), 0
             self._counts = self._counts + found
@@ -85,45 +93,14 @@ class Learner:
         return {"total": total, "judged": judged.to(total.dtype)}
 
 
-def cross_entropy(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Return the weighted mean of -log of the probability of each flow's class; 0 of no flow.
-
-    Shapes:
-        logits: [flows, classes]; y: int64 [flows]; weight: [classes]
-    """
-    if not len(y):
-        return logits.sum() * 0.0
-    return functional.cross_entropy(logits, y, weight=weight)
-
-
-def counts(said: Tensor, y: Tensor, classes: int) -> Tensor:
-    """Return hits, flows said to be of each class, and flows of it, int64 [3, classes].
-
-    Example:
-        >>> counts(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2).tolist()
-        [[1, 1], [1, 2], [2, 1]]
-    """
-    hits = torch.bincount(y[said == y], minlength=classes)
-    return torch.stack(
-        [hits, torch.bincount(said, minlength=classes), torch.bincount(y, minlength=classes)]
-    )
-
-
-def macro_f1(counted: Tensor) -> Tensor:
-    """Return the mean F1 of the classes that have flows, a scalar; 0 where none has.
-
-    Shapes:
-        counted: int64 [3, classes], see `counts`
-
-    Example:
-        >>> macro_f1(torch.tensor([[1, 1, 0], [1, 2, 0], [2, 1, 0]]))
-        tensor(0.6667, dtype=torch.float64)
-    """
-    hits, said, there = counted
-    f1 = 2 * hits.double() / (said + there).clamp(min=1)
-    present = there > 0
-    mean: Tensor = (f1 * present).sum() / present.sum().clamp(min=1)
-    return mean
+def by_autograd(network: Network, blocks: Sequence[HeteroBatch]) -> tuple[Tensor, Tensor]:
+    """Return what `fused.learn` does, the loss with a graph."""
+    total, found = [], []
+    for block in blocks:
+        logits = network(block)
+        total.append(cross_entropy(logits, block.y, block.share))
+        found.append(counts(logits.detach().argmax(1), block.y, logits.shape[1]))
+    return torch.stack(total).sum(), torch.stack(found).sum(0)
 
 
 def class_weights(

@@ -74,24 +74,29 @@ class LabelTable:
         """Return a table that knows nothing."""
         return LabelTable(LABELS.empty_table())
 
-    def align(self, flow_id: NDArray[np.int64]) -> AlignedLabels:
-        """Look up flows by id; flows that are not in the table come back as unknown."""
+    def rows(self, flow_id: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return each flow's row, int64 [flows], and whether it has one, bool [flows].
+
+        The row of a flow without one is any row, or -1 where the table has none.
+        """
         known_ids = self.table["flow_id"].to_numpy()
+        if not len(known_ids):
+            return np.full(len(flow_id), -1), np.zeros(len(flow_id), np.bool_)
         order = np.argsort(known_ids, kind="stable")
         place = np.searchsorted(known_ids, flow_id, sorter=order)
-        row = (
-            order[np.minimum(place, len(order) - 1)]
-            if len(order)
-            else np.zeros(len(flow_id), np.int64)
-        )
-        known = known_ids[row] == flow_id if len(order) else np.zeros(len(flow_id), np.bool_)
+        row = order[np.minimum(place, len(order) - 1)]
+        return row, known_ids[row] == flow_id
+
+    def align(self, flow_id: NDArray[np.int64]) -> AlignedLabels:
+        """Look up flows by id; flows that are not in the table come back as unknown."""
+        row, known = self.rows(flow_id)
         truth = self.table["is_attack"].to_numpy()
-        is_attack = truth[row] & known if len(order) else known.copy()
+        is_attack = truth[row] & known if len(truth) else known.copy()
         attack = (
             self.table["attack"].combine_chunks().cast(pa.string()).to_numpy(zero_copy_only=False)
         )
         names = np.full(len(flow_id), "", dtype=object)
-        if len(order):
+        if len(truth):
             filled = np.where(attack == None, "attack", attack)  # noqa: E711 - elementwise on objects
             names[is_attack] = filled[row[is_attack]]
         return AlignedLabels(known=known, is_attack=is_attack, attack=names.astype(str))
