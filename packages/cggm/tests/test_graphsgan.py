@@ -18,7 +18,7 @@ from netvigil_cggm.graphsgan import (
     unsupervised,
 )
 
-QUICK = GraphSganSettings(steps=150, batch=64, hidden=32, noise=8, labelled=0.3)
+QUICK = GraphSganSettings(steps=100, batch=64, hidden=32, noise=8, labelled=0.3)
 
 
 def test_losses_by_hand():

@@ -9,7 +9,7 @@ import torch
 from netvigil_cggm.rival_tablegan import Judge, Square, TableGan, TableGanSettings, information_loss
 
 
-def quick(steps=150):
+def quick(steps=100):
     return TableGan(TableGanSettings(steps, 64, noise=8, width=8, learning_rate=2e-3))
 
 

@@ -13,12 +13,12 @@ from netvigil_cggm.rival_rows import Classes
 from netvigil_cggm.rival_tabular import Ctgan, CtganSettings, Lesson, Tvae, TvaeSettings, unlikely
 
 
-def tvae(steps=200):
+def tvae(steps=150):
     pace = {"learning_rate": 5e-3}
     return Tvae(TvaeSettings(steps, 100, hidden=64, latent=4, modes=3, **pace))
 
 
-def ctgan(steps=300):
+def ctgan(steps=250):
     pace = {"learning_rate": 2e-3}
     return Ctgan(CtganSettings(steps, 60, hidden=64, noise=8, modes=3, pac=3, **pace))
 

@@ -6,10 +6,10 @@ so it stands among the node classifiers and is taught by real snapshots.
 
 | paper | here |
 |---|---|
-| section 4.1, neighbour fusion | `fused`: a node's features beside the mean of its neighbours' |
-| section 4.2, classifier and generator | `Classifier`, `Faker` |
-| section 4.3, losses of the classifier | `supervised`, `unsupervised`, entropy, `pull_away` |
-| section 4.3, losses of the generator | feature matching and `pull_away` |
+| neighbour fusion | `fused`: a node's features beside the mean of its neighbours' |
+| classifier and generator | `Classifier`, `Faker` |
+| losses of the classifier | `supervised`, `unsupervised`, entropy, `pull_away` |
+| losses of the generator | feature matching and `pull_away` |
 
 Differences from the paper: it mixes features of neighbours into a node's own and adds an embedding
 of the graph (LINE). Here there are many small graphs and new ones to classify, so there is no

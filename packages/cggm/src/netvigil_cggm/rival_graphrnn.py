@@ -2,8 +2,8 @@
 
 | paper | here |
 |---|---|
-| section 2.3.2, graph-level RNN over the adjacency vectors of nodes | `Links.graph`, a GRU |
-| section 2.3.4, GraphRNN-S: all links of a node at once | `Links.edges`, an MLP of Bernoulli |
+| graph-level RNN over the adjacency vectors of nodes | `Links.graph`, a GRU |
+| simplified form, GraphRNN-S: all links of a node at once | `Links.edges`, an MLP of Bernoulli |
 
 It makes no features: those of real train nodes of the class are drawn again. How many links there
 are is what the model decides, and none is cut off, so the distance of densities is a true figure.

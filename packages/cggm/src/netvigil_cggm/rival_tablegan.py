@@ -2,9 +2,9 @@
 
 | paper | here |
 |---|---|
-| section 4.1, networks on square matrices | `Painter`, `Judge`; cells that hold no feature are 0 |
-| section 4.2, information loss | `information_loss`, without a margin: that is for privacy |
-| section 4.2, classification loss | cross entropy of a classifier taught on real rows |
+| networks on square matrices | `Painter`, `Judge`; cells that hold no feature are 0 |
+| information loss | `information_loss`, without a margin: that is for privacy |
+| classification loss | cross entropy of a classifier taught on real rows |
 
 It learns single rows: no links, and no neighbours (see `rival_rows.py`).
 

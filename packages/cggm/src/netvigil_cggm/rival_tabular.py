@@ -38,7 +38,7 @@ from netvigil_cggm.steps import Norm, descend, drop, gumbel_softmax, normal, pla
 
 @dataclass(frozen=True)
 class TvaeSettings(RowSettings):
-    """How `Tvae` learns; numbers are the paper's, but for the steps."""
+    """How `Tvae` learns; numbers are those of the paper or its code, but for the steps."""
 
     hidden: int = 128
     latent: int = 128
@@ -48,7 +48,7 @@ class TvaeSettings(RowSettings):
 
 @dataclass(frozen=True)
 class CtganSettings(RowSettings):
-    """How `Ctgan` learns; numbers are the paper's, but for the steps.
+    """How `Ctgan` learns; numbers are those of the paper or its code, but for the steps.
 
     Raises:
         ConfigError: A batch that does not divide into packs.
