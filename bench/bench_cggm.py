@@ -103,6 +103,22 @@ def bench_train(paired: Any) -> None:
     )
 
 
+def bench_train_grows_with_snapshots(linear: Any) -> None:
+    """One pass through so many snapshots, sixteen a step."""
+
+    def one_pass(snapshots: int) -> Callable[[], int]:
+        data = random_snapshots(snapshots)
+        config = CggmConfig(batch=16, steps=snapshots // 16, device="cpu")
+
+        def once() -> int:
+            Cggm(config).fit_snapshots(data, seed=0)
+            return snapshots
+
+        return once
+
+    linear(one_pass, [160, 480, 1_440], at_most=1.15)
+
+
 def test_same_graphs_as_the_loop() -> None:
     graphs, labels = flows(BLOCK + 7_000)
     keys = most_active(graphs, NODES)

@@ -59,6 +59,9 @@ def test_cidds(name: str, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["run", str(file), "--only", "data=unsw", "--no-report", "--out", str(run), *changes])
     assert stopped.value.code == 0
+    seen = json.loads((run / "unsw" / "receipt.json").read_text())["features"]["names"]
+    assert {f"x_{flag}_flag" for flag in ("urg", "ack", "psh", "rst", "syn", "fin")} <= set(seen)
+    assert not {"x_flows", "x_tos"} & set(seen)
     metrics = json.loads((run / "unsw" / "metrics.json").read_text())
     ours = next(m for m in metrics["headline"]["methods"] if m["method"] == "hetero-flow-gnn")
     assert ours["classes"]["metrics"]["class_macro_f1"]["mean"] > 0.9
