@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from netvigil_flowprep.readers.cidds import FLAGS
 from netvigil_flowprep.readers.times import WEEK
 
 from .commands import experiment, netvigil, read_json
@@ -81,4 +82,5 @@ def test_classes_of_a_cidds_file_are_told_apart(folder: Path) -> None:
 def test_the_receipt_says_that_the_time_of_the_week_was_allowed(folder: Path) -> None:
     features = read_json(folder / "receipt.json")["features"]
     assert set(WEEK_TIME) <= set(features["names"])
+    assert {f"x_flag_{flag}" for flag in FLAGS} <= set(features["names"])
     assert features["allowed_shortcuts"] == WEEK_TIME

@@ -135,6 +135,19 @@ def test_cidds_flags_may_be_hexadecimal(tmp_path: Path):
     assert got.column("tcp_flags") == [0xD8, 0x1B, 0x10]
 
 
+def test_cidds_flags_are_features_and_constants_are_none(tmp_path: Path):
+    row = "2017-03-15 00:01:16.632,0.003,TCP,10.0.0.1,1,10.0.0.2,2,1,108,1,{},0,normal,-,1,-"
+    rows = [row.format(flags) for flags in ("U.P.S.", ".A.R.F", "0x2a", "......", "?")]
+    got = read("cidds", write(tmp_path / "a.csv", CIDDS, *rows))
+    names = [f"x_flag_{name}" for name in ("urg", "ack", "psh", "rst", "syn", "fin")]
+    found = zip(*(got.column(name) for name in names), strict=True)
+    none = (None,) * 6
+    bits = [(1, 0, 1, 0, 1, 0), (0, 1, 0, 1, 0, 1), (1, 0, 1, 0, 1, 0), (0,) * 6, none]
+    assert list(found) == bits
+    assert set(names) <= set(select_features(got.table.column_names, []).numeric)
+    assert not {"x_flows", "x_tos"} & set(got.table.column_names)
+
+
 def test_cidds_002_calls_its_class_label(tmp_path: Path):
     row = "2017-03-15 00:01:16.632,0.003,TCP,10.0.0.1,1,10.0.0.2,2,1,108,1,.AP...,0,victim,dos,1,-"
     got = read("cidds", write(tmp_path / "a.csv", CIDDS.replace("class", "label"), row))

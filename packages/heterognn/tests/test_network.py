@@ -219,23 +219,17 @@ def doubled(block: HeteroBatch) -> HeteroBatch:
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
     monkeypatch.setattr(batches, "BLOCK", 64)
     batch = blocks_of(windows(30, seed=3, flows=25, nodes=9))
+    widths = [values.shape[1] for values in (batch.blocks[0].graph.x, batch.blocks[0].hosts)]
     config = HeteroFlowGNNConfig(hidden=8)
-    network = build(
-        lambda: Network(
-            *(b.shape[1] for b in (batch.blocks[0].graph.x, batch.blocks[0].hosts)), 4, config
-        ),
-        generator(7),
-        "cpu",
-    )
+    network = build(lambda: Network(*widths, 4, config), generator(7), "cpu")
     before, found = torch.get_num_threads(), []
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
         total, _ = fused.learn(network, batch.blocks, training=True)
         found.append([total, *gradients(network).values()])
     torch.set_num_threads(before)
-    assert all(
-        torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True)
-    )
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
 def taught(graphs: WindowGraphs, **settings) -> tuple[LabelTable, HeteroFlowGNN]:

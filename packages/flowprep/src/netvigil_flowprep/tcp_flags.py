@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 BITS = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20, "E": 0x40, "C": 0x80}
@@ -60,3 +62,14 @@ def flags_of_counts(columns: dict[str, str]) -> pl.Expr:
         for flag, column in columns.items()
     ]
     return pl.sum_horizontal(parts).cast(pl.UInt8)
+
+
+def flag_features(bits: pl.Expr, names: Sequence[str]) -> dict[str, pl.Expr]:
+    """Return a column of 0 and 1 for each of these flags ('syn'), as features of a flow.
+
+    Example:
+        >>> made = flag_features(pl.col("bits"), ("ack", "syn"))
+        >>> pl.DataFrame({"bits": [0x12, 0x02]}).select(**made).rows()
+        [(1.0, 1.0), (0.0, 1.0)]
+    """
+    return {f"x_flag_{name}": (bits & COUNTER_BITS[name] > 0).cast(pl.Float32) for name in names}

@@ -28,7 +28,7 @@ def cross_entropy(logits: Tensor, y: Tensor, share: Tensor) -> Tensor:
     """Return the sum of -log of the probability of each flow's class, times its share.
 
     Shapes:
-        logits: [flows, classes]; y: int64 [flows]; share: float32 [flows]
+        logits: [flows, classes]; y: int64 [flows], -1 where unknown; share: [flows], 0 there
     """
     found = torch.log_softmax(logits.to(share.dtype), 1).gather(1, y.clamp(min=0)[:, None])
     return -torch.dot(found[:, 0], share)

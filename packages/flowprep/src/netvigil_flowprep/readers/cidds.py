@@ -1,7 +1,8 @@
 """CIDDS-001 and CIDDS-002: one-way flows as nfdump prints them, in local time.
 
 Public addresses are anonymised tokens (`10008_74`, `EXT_SERVER`), which serve as nodes as they are.
-The six TCP flags are a feature each (`x_syn_flag`), as the HeteroGNN article on these data has it.
+The six flags of `Flags`, written `.AP.SF` or `0x1b`, are features, one of 0 and 1 each; `Flows` and
+`Tos`, which published work leaves out as hardly ever anything but 1 and 0, are none.
 With `week_time` the weekday and the time of day become features, by the source's own clock.
 """
 
@@ -24,9 +25,9 @@ from netvigil_flowprep.readers.dialect import (
 )
 from netvigil_flowprep.readers.ports import ICMP, port
 from netvigil_flowprep.readers.times import text_us, week_time
-from netvigil_flowprep.tcp_flags import COUNTER_BITS, flags_of_texts
+from netvigil_flowprep.tcp_flags import flag_features, flags_of_texts
 
-FLAGS = ("urg", "ack", "psh", "rst", "syn", "fin")
+FLAGS = ("urg", "ack", "psh", "rst", "syn", "fin")  # the six that nfdump writes, in its order
 _FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
 
@@ -52,7 +53,7 @@ def _derive(have: Names, config: CiddsConfig) -> Mapping[str, pl.Expr]:
     # ICMP rows carry type.code in the destination's port.
     parts = pl.col("dst_pt").str.strip_chars().str.splitn(".", 2)
     is_icmp = number.is_in(ICMP)
-    bits = per_value("flags", flags_of_texts, pl.UInt8)
+    flags = per_value("flags", flags_of_texts, pl.UInt8)
     return plain(
         have,
         {
@@ -72,11 +73,8 @@ def _derive(have: Names, config: CiddsConfig) -> Mapping[str, pl.Expr]:
         "icmp_code": pl.when(is_icmp).then(parts.struct[1].cast(pl.Int64, strict=False)),
         "fwd_packets": count("packets"),
         "fwd_bytes": count("bytes"),
-        "tcp_flags": bits,
-        **{
-            f"x_{name}_flag": bits.cast(pl.Int64).floordiv(COUNTER_BITS[name]).mod(2)
-            for name in FLAGS
-        },
+        "tcp_flags": flags,
+        **flag_features(flags, FLAGS),
         **(week_time(text_us("date_first_seen")) if config.week_time else {}),
     }
 
@@ -95,7 +93,6 @@ DIALECT = Dialect(
         "duration": REAL,
     },
     numbers_as_text=frozenset({"packets"}),
-    # Flows is always 1 and Tos nearly always 0; the article drops both.
     drop=frozenset({"attackid", "attackdescription", "flows", "tos"}),
     prepare={"protocol_number": protocol("proto")},
     derive=_derive,
