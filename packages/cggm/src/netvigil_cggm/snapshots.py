@@ -179,8 +179,13 @@ def flow_classes(labels: LabelTable, flow_id: NDArray[np.int64]) -> Classes:
     names = sorted({*raw, "attack"} - {NORMAL})
     code_of = {name: number for number, name in enumerate(names, start=1)}
     coded = np.array([*(code_of.get(name, 0) for name in raw), code_of["attack"]], np.int32)
-    rows = attack.indices.fill_null(len(raw)).to_numpy()
-    truth = coded.take(rows) * table["is_attack"].to_numpy()
+    is_attack = table["is_attack"].to_numpy()
+    if attack.null_count > len(attack) - int(is_attack.sum()):  # attacks that nobody names
+        rows = attack.indices.fill_null(len(raw)).to_numpy()
+    else:  # what stands under a null, which only benign flows have, counts for nothing
+        values = attack.indices.buffers()[1]
+        rows = np.frombuffer(values, np.int32)[attack.offset : attack.offset + len(attack)]
+    truth = coded.take(rows, mode="clip") * is_attack
     if not np.array_equal(known, flow_id):
         order = np.argsort(known, kind="stable")
         place = np.minimum(np.searchsorted(known, flow_id, sorter=order), len(known) - 1)

@@ -22,7 +22,7 @@ def add_rows(
     group that lie near each other touch few rows of `total`, which is what makes it fast.
 
     Shapes:
-        total: [groups, columns]; group: [rows], rows of `total`, or -1 for nowhere
+        total: [groups, columns]; group: int32 or int64 [rows], rows of `total`, or -1: nowhere
         share: [rows]; x: [rows, columns]
 
     Example:
@@ -35,13 +35,15 @@ def add_rows(
     import scipy.sparse as sp  # late, because listing parts imports what builders import
 
     for first in range(0, len(group), BLOCK):
-        here = group[first : first + BLOCK].astype(np.int64, copy=False)
-        low, high = int(here.view(np.uint64).min()), int(here.max()) + 1  # -1 is the largest then
+        here = np.asarray(group[first : first + BLOCK])
+        unsigned = np.uint32 if here.dtype == np.int32 else np.uint64
+        low, high = int(here.view(unsigned).min()), int(here.max()) + 1  # -1 is the largest then
         if high == 0:
             continue
         # Each row of this matrix is a row of x; its column is its group, after one for nowhere.
-        column = np.maximum(here - (low - 1), 0).astype(np.int32)
+        column = here - here.dtype.type(low - 1)
+        np.maximum(column, 0, out=column)
         pointer = np.arange(len(here) + 1, dtype=np.int32)
-        shape = (len(here), high - low + 1)
-        matrix = sp.csr_matrix((share[first : first + BLOCK], column, pointer), shape=shape)
+        parts = (share[first : first + BLOCK], column.astype(np.int32, copy=False), pointer)
+        matrix = sp.csr_matrix(parts, shape=(len(here), high - low + 1))
         total[low:high] += (matrix.T @ x[first : first + BLOCK])[1:]
