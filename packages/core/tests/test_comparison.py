@@ -329,6 +329,13 @@ class TestMarks:
         )
         assert [row.marks for row in found.rows] == [("C",), ("O",), ()]
 
+    def test_only_what_learnt_from_generated_flows_says_so(self):
+        use = LabelUse(train_filter=False, model=True, augmentation=True)
+        found = compare(runs(a=receipt(RULE, method("m"), labels=use)))
+        marks = {row.method.method: row.marks for row in found.rows}
+        assert marks["m"] == ("S", "A")
+        assert marks["pair-rarity"] == ()
+
     def test_what_learns_nothing_has_no_mark(self):
         benign = method("all-benign", kind="baseline", seeds=())
         found = compare(runs(a=receipt(benign, labels=LabelUse(train_filter=True))))

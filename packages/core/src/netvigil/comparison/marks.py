@@ -11,6 +11,7 @@ LEGEND = {
     "R": "random split: a model sees flows from after those it is tested on",
     "F": "labels chose which flows were trained on, or the cut set on",
     "S": "SUPERVISED: labels taught the model",
+    "A": "AUGMENTED: flows generated from labels of the train part taught the model too",
     "T": "labels chose the settings (tuning)",
     "U": "settings were tuned without labels",
     "C": "labels chose the cut",
@@ -18,7 +19,9 @@ LEGEND = {
     "L": "labels shaped the split or the features",
 }
 """Sign -> what it says; a row without a sign read labels nowhere but in its judgement."""
-DECLARED = {"train_filter", "calibration", "model", "tuning", "threshold", "evaluation"}
+DECLARED = {"train_filter", "calibration", "model", "augmentation", "tuning", "threshold"}
+# Every row is judged by labels; so that is no use of them to name.
+DECLARED.add("evaluation")
 RULES = {"all-benign"}
 """Baselines that learn nothing, so that nothing was chosen for them."""
 
@@ -39,6 +42,7 @@ def marks_of(receipt: Receipt, method: MethodResult) -> tuple[str, ...]:
         "R": receipt.split.shuffled and learns,
         "F": (labels.train_filter or labels.calibration) and learns,
         "S": labels.model and own,
+        "A": labels.augmentation and own,
         "T": labels.tuning and own,
         "U": bool(receipt.config.get("tuned")) and not labels.tuning and own,
         "C": mode == "validation-labels",
