@@ -124,6 +124,7 @@ def test_detect_repeats_run_bit_for_bit(data: Path, tmp_path: Path) -> None:
         "tuning": False,
         "threshold": False,
         "calibration": False,
+        "augmentation": False,
         "evaluation": True,
     }
 
