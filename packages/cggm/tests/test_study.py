@@ -133,6 +133,14 @@ def test_what_is_no_study_is_refused(tmp_path, text, said):
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["cggm", "cggm=3", "seeds.x=1"])
+def test_a_setting_that_is_none_is_refused(tmp_path, text):
+    file = tmp_path / "study.toml"
+    file.write_text('sources = ["a.csv"]\nseeds = [3]')
+    with pytest.raises(ConfigError):
+        read(file, overrides=[text])
+
+
 def test_an_unknown_rival_is_refused(done):
     parts, study, _ = done
     with pytest.raises(NetvigilError, match="No rival is called 'smot'"):

@@ -52,7 +52,7 @@ def read(
         ConfigError: No such file, broken TOML, an unknown key, a value out of range.
     """
     from netvigil.checking import checked
-    from netvigil.overrides import toml_value
+    from netvigil.overrides import override
     from netvigil_cggm.study import Study
 
     try:
@@ -61,13 +61,11 @@ def read(
         msg = "This is no study that can be read."
         do = "A study is a TOML file that names sources."
         raise ConfigError(msg, where=f"{file}: {error}", do=do) from error
+    whole = {"study": values}
     for text in overrides:
-        name, _, value = text.partition("=")
-        place, *keys = values, *name.strip().split(".")
-        for key in keys[:-1]:
-            place = place.setdefault(key, {})
-        place[keys[-1]] = toml_value(value)
-    values["cggm"] = {"device": device, **values.get("cggm", {})}
+        override(whole, f"study.{text}")
+    if isinstance(own := values.get("cggm", {}), dict):
+        values["cggm"] = {"device": device, **own}
     if seeds:
         values["seeds"] = list(seeds)
     study: Study = checked(Study, values, where=str(file))

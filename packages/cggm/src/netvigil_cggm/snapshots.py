@@ -18,14 +18,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from netvigil.contracts import LabelTable, WindowGraphs, WindowStream, require_reiterable
 from netvigil.errors import ContractError
 from netvigil.grouped import add_rows
 from netvigil.key_counts import KeyCounts
-from netvigil.torch.parallel import side_by_side
 
 NORMAL = "normal"
 Ends = Literal["source", "both"]
@@ -236,18 +234,13 @@ def take_snapshots(
     links = np.empty((*shape, len(keys)), np.bool_)
     active, label = np.empty(shape, np.bool_), np.empty(shape, np.int64)
     flows = np.empty(shape, np.int64)
-    runs = list(_runs(graphs))
-
-    def take(number: int) -> None:
-        at, here = runs[number]
+    for at, here in _runs(graphs):
         window = graphs[at]
         cells = _cells(window, keys)
         own = None if weight is None else weight[here]
         x[at], flows[at] = _features(window, cells, own, ends, len(keys))
         links[at], active[at] = _links(cells, len(window), len(keys))
         label[at] = _labels(cells, code[here], len(names), (len(window), len(keys)), rule)
-
-    side_by_side(take, len(runs), torch.device("cpu"))
     if not flows.any():
         msg = f"No flow has both ends among the {len(keys)} addresses of the dictionary."
         raise ContractError(msg, do="Learn the dictionary from the train range of the same source.")

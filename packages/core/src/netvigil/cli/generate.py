@@ -12,8 +12,7 @@ from netvigil.cli.shared import (
     as_json,
     options_option,
     phases,
-    print_facts,
-    print_json,
+    print_result,
 )
 
 
@@ -55,8 +54,6 @@ def generate(
     experiment = load_experiment(file, (*overrides, *given))
     watch = phases(quiet=as_json)
     done = generating.generate(experiment, load_plugins(), base=file.parent, out=to, phases=watch)
-    if as_json:
-        print_json(done)
-        return
-    print_facts({key: value for key, value in done.items() if key != "generator"})
-    click.echo(f"Next: netvigil data inspect {to / generating.FLOWS}")
+    print_result(done, as_json=as_json)
+    if not as_json:
+        click.echo(f"Next: netvigil data inspect {to / generating.FLOWS}")

@@ -19,9 +19,9 @@ LEGEND = {
     "L": "labels shaped the split or the features",
 }
 """Sign -> what it says; a row without a sign read labels nowhere but in its judgement."""
-DECLARED = {"train_filter", "calibration", "model", "augmentation", "tuning", "threshold"}
-# Every row is judged by labels; so that is no use of them to name.
-DECLARED.add("evaluation")
+DECLARED = frozenset(
+    "train_filter calibration model augmentation tuning threshold evaluation".split()
+)
 RULES = {"all-benign"}
 """Baselines that learn nothing, so that nothing was chosen for them."""
 
