@@ -20,7 +20,7 @@ LEGEND = {
 }
 """Sign -> what it says; a row without a sign read labels nowhere but in its judgement."""
 DECLARED = frozenset(
-    "train_filter calibration model augmentation tuning threshold evaluation".split()
+    ["train_filter", "calibration", "model", "augmentation", "tuning", "threshold", "evaluation"]
 )
 RULES = {"all-benign"}
 """Baselines that learn nothing, so that nothing was chosen for them."""
