@@ -8,6 +8,7 @@ from torch import nn
 
 from netvigil.torch.generators import build, generator
 from netvigil_cggm import losses
+from netvigil_cggm.config import CggmConfig
 from netvigil_cggm.network import (
     LEAK,
     Attention,
@@ -103,7 +104,7 @@ def test_heads_that_do_not_divide_the_width_are_led_back(kind):
 
 
 def test_embedding_is_one_row_per_class():
-    embedding = build(lambda: Embedding(3, 7, 4), generator(0), "cpu")
+    embedding = build(lambda: Embedding(3, 7, 4, LEAK), generator(0), "cpu")
     found = embedding(torch.tensor([[0, 1, 1], [2, 0, 2]]))
     assert found.shape == (2, 3, 4)
     assert torch.equal(found[0, 1], found[0, 2])
@@ -115,7 +116,7 @@ def test_embedding_is_one_row_per_class():
 @pytest.mark.parametrize("convolve", ["thinned", "noise"])
 def test_shapes_range_and_density(attention, convolve):
     def make() -> Generator:
-        return Generator(5, 3, heads=4, hidden=8, attention=attention, convolve=convolve)
+        return Generator(5, 3, CggmConfig(hidden=8, attention=attention, convolve=convolve))
 
     network = build(make, generator(0), "cpu")
     edges = torch.tensor([3, 0, 30])
@@ -125,7 +126,7 @@ def test_shapes_range_and_density(attention, convolve):
     assert ((made.x >= 0) & (made.x <= 1)).all()
     assert made.links.sum((1, 2)).tolist() == [3, 0, 30]
     critic = build(
-        lambda: Critic(5, 3, heads=4, hidden=8, attention=attention), generator(0), "cpu"
+        lambda: Critic(5, 3, CggmConfig(hidden=8, attention=attention)), generator(0), "cpu"
     )
     judged = critic(made.x, torch.zeros(3, 6, dtype=torch.int64), normalised(made.links))
     assert judged.score.shape == (3,)
@@ -135,7 +136,7 @@ def test_shapes_range_and_density(attention, convolve):
 
 def test_snapshots_of_a_batch_do_not_see_one_another():
     network = build(
-        lambda: Generator(4, 2, heads=2, hidden=8, attention="feature", convolve="thinned"),
+        lambda: Generator(4, 2, CggmConfig(heads=2, hidden=8)),
         generator(0),
         "cpu",
     )

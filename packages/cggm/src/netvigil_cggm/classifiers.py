@@ -131,18 +131,32 @@ class NodeClassifier:
 
     def predict(self, snapshots: Snapshots) -> NDArray[np.int64]:
         """Return the class of each node, int64 [snapshots, nodes]."""
-        if self.network_ is None or self.scale_ is None:
-            msg = "This node classifier has not been fitted."
-            raise NotFittedError(msg)
-        if snapshots.feature_names != self.feature_names_:
-            msg = "These snapshots have other features than in training."
-            raise ContractError(msg)
+        scaled = scaled_as_taught(snapshots, self.scale_, self.feature_names_)
+        assert self.network_ is not None
         device = next(self.network_.parameters()).device
-        x = torch.tensor(self.scale_.into(snapshots.x), device=device)
+        x = torch.tensor(scaled, device=device)
         links = torch.tensor(snapshots.links, dtype=torch.float32, device=device)
         with torch.no_grad():
             logits = self.network_(x, graph(links, self.settings.model), None)
         return np.asarray(logits.argmax(-1).cpu().numpy(), np.int64)
+
+
+def scaled_as_taught(
+    snapshots: Snapshots, scale: Scale | None, feature_names: tuple[str, ...]
+) -> NDArray[np.float32]:
+    """Return features in the range of training, [snapshots, nodes, features].
+
+    Raises:
+        NotFittedError: There is no scale yet.
+        ContractError: Other features than in training.
+    """
+    if scale is None:
+        msg = "This node classifier has not been fitted."
+        raise NotFittedError(msg)
+    if snapshots.feature_names != feature_names:
+        msg = "These snapshots have other features than in training."
+        raise ContractError(msg)
+    return scale.into(snapshots.x)
 
 
 def quality(

@@ -178,18 +178,20 @@ class Cggm:
             raise ContractError(msg, do="Name a labeller, or a source that carries labels.")
         c = self.config
         snapshots = snapshots_of(windows, labels, c.nodes, ends=c.ends, rule=c.label_rule)
-        shown, own = self._watch, _Share(c.steps, sum(len(w.flow_id) for w in windows))
-        self._watch = replace(shown, advance=lambda steps: shown.advance(own.of(steps)))
-        try:
-            self.fit_snapshots(snapshots, seed=seed)
-        finally:
-            self._watch = shown
+        own = _Share(c.steps, sum(len(w.flow_id) for w in windows))
+        advance = self._watch.advance
+        watch = replace(self._watch, advance=lambda steps: advance(own.of(steps)))
+        self._learn(snapshots, seed, watch)
         services = Services.of(windows, labels, snapshots.classes)
         self.learnt_ = replace(self._learnt(), services=services)
         return self
 
     def fit_snapshots(self, snapshots: Snapshots, *, seed: int) -> Self:
         """Learn from train snapshots."""
+        self._learn(snapshots, seed, self._watch)
+        return self
+
+    def _learn(self, snapshots: Snapshots, seed: int, watch: Watch) -> None:
         learnt, device = Learnt.of(snapshots), device_of(self.config)
         edges, fixed = learnt.edges, self.config.density
         if isinstance(fixed, float):  # then it learns at that density too
@@ -200,9 +202,8 @@ class Cggm:
             links=normalised(torch.tensor(snapshots.links, dtype=torch.float32, device=device)),
             edges=torch.tensor(edges, device=device),
         )
-        game = train(data, len(learnt.classes), self.config, seed=seed, watch=self._watch)
+        game = train(data, len(learnt.classes), self.config, seed=seed, watch=watch)
         self.network_, self.learnt_ = game.generator.eval(), learnt
-        return self
 
     def generate(self, windows: int, *, condition: str | None = None, seed: int) -> Generated:
         """Return new windows, of the label plan, or all of one class.
@@ -276,7 +277,7 @@ class Cggm:
         if not features or not classes:
             raise not_a_state_of(NAME)
         with torch.device("meta"):
-            network = Generator.of(len(features), len(classes), c)
+            network = Generator(len(features), len(classes), c)
         prefix = "weights."
         weights = {
             name.removeprefix(prefix): torch.tensor(value)

@@ -30,11 +30,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, elu, linear, softplus
 
-from netvigil.errors import ConfigError, ContractError, NotFittedError
+from netvigil.errors import ConfigError
 from netvigil.protocols import Watch
 from netvigil.torch.device import resolve_device, threads_for
 from netvigil.torch.generators import build, generator
-from netvigil_cggm.classifiers import graph
+from netvigil_cggm.classifiers import graph, scaled_as_taught
 from netvigil_cggm.generator import Scale
 from netvigil_cggm.snapshots import Snapshots
 from netvigil_cggm.steps import Norm, descend, normal, play
@@ -229,13 +229,9 @@ class GraphSgan:
 
     def predict(self, snapshots: Snapshots) -> NDArray[np.int64]:
         """Return the class of each node, int64 [snapshots, nodes]."""
-        if self.network_ is None or self.scale_ is None:
-            msg = "This node classifier has not been fitted."
-            raise NotFittedError(msg)
-        if snapshots.feature_names != self.feature_names_:
-            msg = "These snapshots have other features than in training."
-            raise ContractError(msg)
-        x = fused(self.scale_.into(snapshots.x), snapshots.links).to(self._device)
+        scaled = scaled_as_taught(snapshots, self.scale_, self.feature_names_)
+        assert self.network_ is not None
+        x = fused(scaled, snapshots.links).to(self._device)
         with torch.no_grad():
             found = self.network_(x).argmax(1).cpu().numpy()
         return np.asarray(found, np.int64).reshape(snapshots.label.shape)

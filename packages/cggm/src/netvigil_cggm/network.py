@@ -125,7 +125,7 @@ class Embedding(nn.Module):
     dead for all classes, and none of them ever learns it again; a slope keeps it alive.
     """
 
-    def __init__(self, classes: int, hidden: int, features: int, slope: float = LEAK) -> None:
+    def __init__(self, classes: int, hidden: int, features: int, slope: float) -> None:
         super().__init__()
         self.classes, self.slope = classes, slope
         self.first, self.second = nn.Linear(classes, hidden), Alive(hidden, features)
@@ -138,6 +138,11 @@ class Embedding(nn.Module):
         picked = one_hot(label, self.classes).to(table.dtype)
         embedded: Tensor = picked @ table
         return embedded
+
+
+def slope_of(config: CggmConfig) -> float:
+    """Return the slope below 0 of the label embedding's activation."""
+    return 0.0 if config.embedding == "relu" else LEAK
 
 
 class Made(NamedTuple):
@@ -154,40 +159,15 @@ class Made(NamedTuple):
 class Generator(nn.Module):
     """T: noise and labels to features and links."""
 
-    def __init__(
-        self,
-        features: int,
-        classes: int,
-        *,
-        heads: int,
-        hidden: int,
-        attention: Kind,
-        convolve: Literal["thinned", "noise"] = "thinned",
-        backbone: Literal["attention", "linear"] = "attention",
-        slope: float = LEAK,
-    ) -> None:
+    def __init__(self, features: int, classes: int, config: CggmConfig) -> None:
         super().__init__()
-        self.features, self.convolve, self.backbone = features, convolve, backbone
-        if backbone == "linear":
+        self.features, self.convolve, self.backbone = features, config.convolve, config.backbone
+        if config.backbone == "linear":
             self.linear = nn.Linear(features, features)
         else:
             self.convolution = Convolution(features, features)
-            self.attention = Attention(features, heads, attention)
-        self.embedding = Embedding(classes, hidden, features, slope)
-
-    @staticmethod
-    def of(features: int, classes: int, config: CggmConfig) -> Generator:
-        """Make one as the settings say."""
-        return Generator(
-            features,
-            classes,
-            heads=config.heads,
-            hidden=config.hidden,
-            attention=config.attention,
-            convolve=config.convolve,
-            backbone=config.backbone,
-            slope=0.0 if config.embedding == "relu" else LEAK,
-        )
+            self.attention = Attention(features, config.heads, config.attention)
+        self.embedding = Embedding(classes, config.hidden, features, slope_of(config))
 
     def forward(self, label: Tensor, edges: Tensor, noise: Made) -> Made:
         """Make snapshots of these labels, with exactly so many links.
@@ -221,35 +201,15 @@ class Judged(NamedTuple):
 class Critic(nn.Module):
     """D: features, labels and links to a number per snapshot; mirrors `Generator`."""
 
-    def __init__(
-        self,
-        features: int,
-        classes: int,
-        *,
-        heads: int,
-        hidden: int,
-        attention: Kind,
-        slope: float = LEAK,
-    ) -> None:
+    def __init__(self, features: int, classes: int, config: CggmConfig) -> None:
         super().__init__()
-        self.embedding = Embedding(classes, hidden, features, slope)
+        hidden = config.hidden
+        self.embedding = Embedding(classes, hidden, features, slope_of(config))
         self.join = nn.Linear(2 * features, features)
         self.convolution = Convolution(features, features)
-        self.attention = Attention(features, heads, attention)
+        self.attention = Attention(features, config.heads, config.attention)
         self.first, self.second = nn.Linear(features, hidden), nn.Linear(hidden, hidden)
         self.last = nn.Linear(hidden, 1)
-
-    @staticmethod
-    def of(features: int, classes: int, config: CggmConfig) -> Critic:
-        """Make one as the settings say."""
-        return Critic(
-            features,
-            classes,
-            heads=config.heads,
-            hidden=config.hidden,
-            attention=config.attention,
-            slope=0.0 if config.embedding == "relu" else LEAK,
-        )
 
     def forward(self, x: Tensor, label: Tensor, links: Tensor) -> Judged:
         """Judge snapshots.

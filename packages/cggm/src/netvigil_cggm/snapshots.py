@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from netvigil.contracts import LabelTable, WindowGraphs, WindowStream, require_reiterable
 from netvigil.errors import ContractError
-from netvigil.grouped import add_rows
+from netvigil.grouped import group_means
 from netvigil.key_counts import KeyCounts
 
 NORMAL = "normal"
@@ -346,25 +346,13 @@ def _features(
     nodes: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return the weighted mean of each cell's flows, and how many they are."""
-    sides, size = [cells.src], len(graphs) * nodes
+    sides = [cells.src]
     if ends == "both":
         # A host's flow to itself is one flow of it, not two.
         sides.append(np.where(cells.src != cells.dst, cells.dst, np.int32(-1)))
-    flows, total = np.zeros(size, np.int64), np.zeros(size)
-    for cell in sides:
-        flows += np.bincount(cell + 1, minlength=size + 1)[1:]
-        if weight is not None:
-            total += np.bincount(cell + 1, weight, size + 1)[1:]
-    plain = total <= 0
-    one = (1 / np.where(plain, np.maximum(flows, 1), total)).astype(np.float32)
-    x = np.zeros((size, graphs.flow_x.shape[1]))
-    for cell in sides:
-        share = one.take(cell, mode="wrap")  # of -1 it is any number, and goes nowhere
-        if weight is not None:
-            share *= np.where(plain[cell], 1, weight).astype(np.float32)
-        add_rows(x, cell, share, graphs.flow_x)
     shape = (len(graphs), nodes)
-    return x.astype(np.float32).reshape(*shape, -1), flows.reshape(shape)
+    means = group_means(sides, math.prod(shape), graphs.flow_x, weight)
+    return means.x.reshape(*shape, -1), means.rows.reshape(shape)
 
 
 def _links(cells: _Cells, many: int, nodes: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

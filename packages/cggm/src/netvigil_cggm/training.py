@@ -60,8 +60,8 @@ class Game:
     def __init__(self, data: Data, classes: int, config: CggmConfig, *, seed: int) -> None:
         device, features = data.x.device, data.x.shape[2]
         rng = generator(seed, 0)
-        self.generator = build(lambda: Generator.of(features, classes, config), rng, device)
-        self.critic = build(lambda: Critic.of(features, classes, config), rng, device)
+        self.generator = build(lambda: Generator(features, classes, config), rng, device)
+        self.critic = build(lambda: Critic(features, classes, config), rng, device)
         self._data, self._config = data, config
         self._dice = generator(seed, 1, device=device)
         self._move_generator = _optimizer(self.generator, config, config.learning_rate)

@@ -71,7 +71,7 @@ def lesson_of(prepared: Prepared, labels: LabelTable, seed: int, phases: Phases)
         made = generator.generate(many, condition=None, seed=seed)
     _require_same(chosen.name, made, windows.whole)
     assert made.labels is not None
-    first = len(prepared.store)  # ids of the store's flows are all below
+    first = int(windows.whole.flow_id.max()) + 1  # an id of its own for each flow of the lesson
     table = made.labels.table
     ids = pa.array(table["flow_id"].to_numpy() + first)
     moved = table.set_column(0, "flow_id", ids)

@@ -1,18 +1,20 @@
-"""Sums of rows by group, for many groups and wide rows at once."""
+"""Sums and means of rows by group, for many groups and wide rows at once."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+Group = NDArray[np.integer[Any]]
 BLOCK = 65_536  # rows whose sums are in single precision
 
 
 def add_rows(
     total: NDArray[np.float64],
-    group: NDArray[np.integer[Any]],
+    group: Group,
     share: NDArray[np.float32],
     x: NDArray[np.float32],
 ) -> None:
@@ -47,3 +49,51 @@ def add_rows(
         parts = (share[first : first + BLOCK], column.astype(np.int32, copy=False), pointer)
         matrix = sp.csr_matrix(parts, shape=(len(here), high - low + 1))
         total[low:high] += (matrix.T @ x[first : first + BLOCK])[1:]
+
+
+class Means(NamedTuple):
+    """The mean of each group's rows, 0 of none, and how many they are.
+
+    Shapes:
+        x: float32 [groups, columns]; rows: int64 [groups]
+    """
+
+    x: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+
+def group_means(
+    sides: Sequence[Group],
+    groups: int,
+    x: NDArray[np.float32],
+    weight: NDArray[np.float64] | None = None,
+) -> Means:
+    """Average rows by group; with several sides a row counts once for each of its groups.
+
+    Groups whose rows weigh nothing together get their plain mean.
+
+    Shapes:
+        sides: int32 or int64 [rows] each, the group of each row, or -1: nowhere
+        x: [rows, columns]; weight: float64 [rows], 0 or more, or None for a plain mean
+
+    Example:
+        >>> x = np.array([[1.0], [3.0], [8.0]], np.float32)
+        >>> group_means([np.array([0, 0, -1])], 2, x).x.ravel()
+        array([2., 0.], dtype=float32)
+    """
+    rows, total = np.zeros(groups, np.int64), np.zeros(groups)
+    for group in sides:
+        rows += np.bincount(group + 1, minlength=groups + 1)[1:]
+        if weight is not None:
+            total += np.bincount(group + 1, weight, groups + 1)[1:]
+    plain = total <= 0
+    one = (1 / np.where(plain, np.maximum(rows, 1), total)).astype(np.float32)
+    mean = np.zeros((groups, x.shape[1]))
+    for group in sides:
+        if not groups:
+            break
+        share = one.take(group, mode="wrap")  # of -1 it is any number, and goes nowhere
+        if weight is not None:
+            share *= np.where(plain.take(group, mode="wrap"), 1, weight).astype(np.float32)
+        add_rows(mean, group, share, x)
+    return Means(mean.astype(np.float32), rows)

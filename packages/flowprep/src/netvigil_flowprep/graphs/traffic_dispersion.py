@@ -25,7 +25,7 @@ from pydantic import Field, model_validator
 
 from netvigil.addresses import text_keys
 from netvigil.contracts import FlowFeatures, FlowTable, WindowGraphs
-from netvigil.grouped import add_rows
+from netvigil.grouped import group_means
 from netvigil_flowprep.graphs.flow_host import FlowHost, FlowHostConfig
 
 
@@ -108,27 +108,13 @@ def _bytes(flows: FlowTable) -> NDArray[np.float64]:
 def _means(
     graphs: WindowGraphs, weight: NDArray[np.float64] | None, ends: str, *, fixed: bool
 ) -> NDArray[np.float32]:
-    """Return the mean features of each node's flows, 0 where it has none, [nodes, features].
-
-    Nodes whose flows weigh nothing together get their plain mean.
-    """
+    """Return the mean features of each node's flows, 0 where it has none, [nodes, features]."""
     src, dst = graphs.node_rows()
-    used = (graphs.flow_src > 0) & (graphs.flow_dst > 0) if fixed else np.ones(len(src), np.bool_)
-    sides = [(src, used)]
+    if fixed:
+        outside = (graphs.flow_src == 0) | (graphs.flow_dst == 0)
+        src, dst = (np.where(outside, -1, rows) for rows in (src, dst))
+    sides = [src]
     if ends == "both":
         # A host's flow to itself is one flow of it, not two.
-        sides.append((dst, used & (src != dst)))
-    size = len(graphs.node_key)
-    total = np.zeros(size)
-    flows = np.zeros(size)
-    for node, kept in sides:
-        flows += np.bincount(node[kept], minlength=size)
-        if weight is not None:
-            total += np.bincount(node[kept], weight[kept], size)
-    plain = total <= 0
-    one = 1 / np.where(plain, np.maximum(flows, 1), total)
-    x = np.zeros((size, graphs.flow_x.shape[1]))
-    for node, kept in sides:
-        share = one[node] if weight is None else one[node] * np.where(plain[node], 1, weight)
-        add_rows(x, np.where(kept, node, -1), share.astype(np.float32), graphs.flow_x)
-    return x.astype(np.float32)
+        sides.append(np.where(src != dst, dst, -1))
+    return group_means(sides, len(graphs.node_key), graphs.flow_x, weight).x
