@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil.classes import UNNAMED, class_codes
 from netvigil.contracts import LabelTable, WindowGraphs, WindowStream, require_reiterable
 from netvigil.errors import ContractError
 from netvigil.grouped import group_means
@@ -168,36 +169,20 @@ def flow_classes(labels: LabelTable, flow_id: NDArray[np.int64]) -> Classes:
     Raises:
         ContractError: Flows without a label.
     """
-    table, known = labels.table, labels.table["flow_id"].to_numpy()
-    if not len(known):
+    if not len(labels):
         msg = "There are no labels, and snapshots need the class of each flow."
         raise ContractError(msg, do="Name a labeller, or a source that carries labels.")
-    attack = table["attack"].combine_chunks()
-    raw = [str(name) for name in attack.dictionary.to_pylist()]
-    names = sorted({*raw, "attack"} - {NORMAL})
-    code_of = {name: number for number, name in enumerate(names, start=1)}
-    coded = np.array([*(code_of.get(name, 0) for name in raw), code_of["attack"]], np.int32)
-    is_attack = table["is_attack"].to_numpy()
-    if attack.null_count > len(attack) - int(is_attack.sum()):  # attacks that nobody names
-        rows = attack.indices.fill_null(len(raw)).to_numpy()
-    else:  # what stands under a null, which only benign flows have, counts for nothing
-        values = attack.indices.buffers()[1]
-        rows = np.frombuffer(values, np.int32)[attack.offset : attack.offset + len(attack)]
-    truth = coded.take(rows, mode="clip") * is_attack
-    if not np.array_equal(known, flow_id):
-        order = np.argsort(known, kind="stable")
-        place = np.minimum(np.searchsorted(known, flow_id, sorter=order), len(known) - 1)
-        row = order[place]
-        if missing := int((known[row] != flow_id).sum()):
-            msg = f"{missing:,} of {len(flow_id):,} flows have no label."
-            raise ContractError(msg, do="Leave unlabelled flows out before snapshots are taken.")
-        truth = truth[row]
-    used = np.flatnonzero(np.bincount(truth, minlength=len(names) + 1)[1:]) + 1
-    if len(used) < len(names):
-        new = np.zeros(len(names) + 1, np.int32)
-        new[used] = np.arange(1, len(used) + 1)
-        truth = new.take(truth)
-    return Classes(truth, (NORMAL, *(names[number - 1] for number in used)))
+    kinds = labels.table["attack"].unify_dictionaries().combine_chunks().dictionary.to_pylist()
+    names = (NORMAL, *sorted({*kinds, UNNAMED}))
+    truth = class_codes(labels, flow_id, names)
+    counts = np.bincount(truth + 1, minlength=len(names) + 1)
+    if missing := int(counts[0]):
+        msg = f"{missing:,} of {len(flow_id):,} flows have no label."
+        raise ContractError(msg, do="Leave unlabelled flows out before snapshots are taken.")
+    used = counts[1:] > 0
+    used[0] = True
+    code = (np.cumsum(used, dtype=np.int32) - 1).take(truth)
+    return Classes(code, tuple(name for name, there in zip(names, used, strict=True) if there))
 
 
 def take_snapshots(

@@ -60,25 +60,22 @@ def class_codes(
         ContractError: A class that is not among the names.
     """
     row, known = labels.rows(flow_id)
-    codes = np.full(len(flow_id), -1, np.int64)
-    row = row[known]
     attacks = labels.table["attack"].unify_dictionaries().combine_chunks()
     # Of each row its place in the dictionary, or behind it where nobody names the kind.
-    kind = attacks.indices.fill_null(len(attacks.dictionary)).to_numpy()[row]
-    attack = labels.table["is_attack"].to_numpy()[row]
+    kind = attacks.indices.fill_null(len(attacks.dictionary)).to_numpy()
     kinds = [*attacks.dictionary.to_pylist(), UNNAMED]
-    places = np.zeros(len(kinds), np.int64)
-    for number in np.unique(kind[attack]).tolist():
-        places[number] = _place(kinds[number], names)
-    codes[known] = np.where(attack, places[kind], 0)
-    return codes
-
-
-def _place(name: str, names: tuple[str, ...]) -> int:
-    if name not in names[1:]:
+    number = {name: place for place, name in enumerate(names) if place}
+    places = np.array([number.get(name, _STRANGE) for name in kinds])
+    codes = np.where(labels.table["is_attack"].to_numpy(), places.take(kind), 0)
+    codes = np.where(known, codes.take(row, mode="clip") if len(codes) else 0, -1)
+    if codes.min(initial=0) == _STRANGE:
+        name = kinds[kind[row[np.argmin(codes)]]]
         msg = f"The class '{name}' is not among those to learn: {', '.join(names)}."
         raise ContractError(msg)
-    return names.index(name, 1)
+    return codes.astype(np.int64, copy=False)
+
+
+_STRANGE = -2  # the code of a class that is not among the names
 
 
 def probabilities(encoded: EncodedFlows) -> NDArray[np.float32]:

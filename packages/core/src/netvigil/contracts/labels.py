@@ -82,6 +82,8 @@ class LabelTable:
         known_ids = self.table["flow_id"].to_numpy()
         if not len(known_ids):
             return np.full(len(flow_id), -1), np.zeros(len(flow_id), np.bool_)
+        if np.array_equal(known_ids, flow_id):
+            return np.arange(len(flow_id)), np.ones(len(flow_id), np.bool_)
         order = np.argsort(known_ids, kind="stable")
         place = np.searchsorted(known_ids, flow_id, sorter=order)
         row = order[np.minimum(place, len(order) - 1)]
