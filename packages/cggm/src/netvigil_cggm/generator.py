@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from netvigil.classes import BENIGN
 from netvigil.contracts import LabelTable, WindowGraphs, WindowStream
 from netvigil.errors import ContractError, NotFittedError
 from netvigil.key_counts import KeyCounts
@@ -20,7 +21,7 @@ from netvigil.torch.generators import generator
 from netvigil_cggm.config import CggmConfig
 from netvigil_cggm.network import Generator, draw_noise, normalised
 from netvigil_cggm.plans import constant, plan_labels
-from netvigil_cggm.snapshots import Snapshots, flow_classes, snapshots_of
+from netvigil_cggm.snapshots import NORMAL, Snapshots, flow_classes, snapshots_of
 from netvigil_cggm.training import Data, device_of, train
 
 NAME = "cggm"
@@ -217,7 +218,7 @@ class Cggm:
         code = made.label.ravel()[src]
         if (services := self._learnt().services) is not None:
             graphs = replace(graphs, flow_service=services.draw(code, seed=seed))
-        names = np.array(made.classes)
+        names = np.array(_ours(made.classes))
         labels = LabelTable.of(graphs.flow_id, code > 0, pa.array(names[code]))
         return Generated(graphs, labels, names[made.label.ravel()])
 
@@ -229,7 +230,8 @@ class Cggm:
         names = tuple(learnt.classes[row] for row in learnt.present)
         nodes = len(learnt.keys)
         if condition is not None:
-            return learnt.present[constant(condition, names, (snapshots, nodes))]
+            own = BENIGN if condition == NORMAL else condition  # the paper's word for it
+            return learnt.present[constant(own, _ours(names), (snapshots, nodes))]
         plan = plan_labels(
             self.config.label_plan, names, nodes=nodes, snapshots=snapshots, seed=seed
         )
@@ -313,6 +315,11 @@ class Cggm:
             msg = f"Generator '{NAME}' has not been fitted."
             raise NotFittedError(msg)
         return self.learnt_
+
+
+def _ours(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Call the class that is no attack what everything outside this package calls it."""
+    return tuple(BENIGN if name == NORMAL else name for name in classes)
 
 
 class _Share:

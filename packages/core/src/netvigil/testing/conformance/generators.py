@@ -85,7 +85,7 @@ def a_condition_is_kept(subject: Subject) -> None:
     if not subject.part.supervised:  # type: ignore[attr-defined]
         return
     made = _fitted(subject)
-    for name in NAMES[1:]:
+    for name in NAMES:
         labels = made.generate(2, condition=name, seed=1).labels
         subject.require(isinstance(labels, LabelTable), "`Generated.labels` is a LabelTable.")
         counts = counts_of(labels)
