@@ -175,11 +175,10 @@ def flow_classes(labels: LabelTable, flow_id: NDArray[np.int64]) -> Classes:
     kinds = labels.table["attack"].unify_dictionaries().combine_chunks().dictionary.to_pylist()
     names = (NORMAL, *sorted({*kinds, UNNAMED}))
     truth = class_codes(labels, flow_id, names)
-    counts = np.bincount(truth + 1, minlength=len(names) + 1)
-    if missing := int(counts[0]):
+    if missing := int((truth < 0).sum()):
         msg = f"{missing:,} of {len(flow_id):,} flows have no label."
         raise ContractError(msg, do="Leave unlabelled flows out before snapshots are taken.")
-    used = counts[1:] > 0
+    used = np.bincount(truth, minlength=len(names)) > 0
     used[0] = True
     code = (np.cumsum(used, dtype=np.int32) - 1).take(truth)
     return Classes(code, tuple(name for name, there in zip(names, used, strict=True) if there))

@@ -59,20 +59,25 @@ def class_codes(
     Raises:
         ContractError: A class that is not among the names.
     """
-    row, known = labels.rows(flow_id)
     attacks = labels.table["attack"].unify_dictionaries().combine_chunks()
     # Of each row its place in the dictionary, or behind it where nobody names the kind.
     kind = attacks.indices.fill_null(len(attacks.dictionary)).to_numpy()
     kinds = [*attacks.dictionary.to_pylist(), UNNAMED]
     number = {name: place for place, name in enumerate(names) if place}
     places = np.array([number.get(name, _STRANGE) for name in kinds])
-    codes = np.where(labels.table["is_attack"].to_numpy(), places.take(kind), 0)
-    codes = np.where(known, codes.take(row, mode="clip") if len(codes) else 0, -1)
+    codes: NDArray[np.int64] = places.take(kind)
+    codes *= labels.table["is_attack"].to_numpy()  # what is benign has the code 0
+    if not labels.in_order_of(flow_id):
+        row, known = labels.rows(flow_id)
+        kind, codes = (
+            column.take(row, mode="clip") if len(kind) else row for column in (kind, codes)
+        )
+        codes = np.where(known, codes, -1)
     if codes.min(initial=0) == _STRANGE:
-        name = kinds[kind[row[np.argmin(codes)]]]
+        name = kinds[kind[np.argmin(codes)]]
         msg = f"The class '{name}' is not among those to learn: {', '.join(names)}."
         raise ContractError(msg)
-    return codes.astype(np.int64, copy=False)
+    return codes
 
 
 _STRANGE = -2  # the code of a class that is not among the names
