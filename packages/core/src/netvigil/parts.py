@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from netvigil import protocols
 from netvigil.errors import PluginLoadError
@@ -226,9 +226,26 @@ class Sample(Part[protocols.Sample]):
     kind: ClassVar[str] = "sample"
 
 
+class OnDevice(PartConfig):
+    """Settings of a benchmark that can run on an accelerator; the others have none."""
+
+    device: str = Field("cpu", description="cpu, cuda or cuda:N.")
+
+
 @dataclass(frozen=True)
 class Benchmark(Part[protocols.Benchmark]):
-    """Yielded by `netvigil_benchmarks`. `room` is what it measures: read, transform, build, ..."""
+    """Yielded by `netvigil_benchmarks`, a case each.
+
+    Shapes:
+        room: what it measures: read, convert, label, join, transform, build, train, encode, score,
+            threshold, explain, report or start
+        unit: what `run` counts, in the plural
+        flows: the size that `netvigil bench` asks for where nobody says another
+        hot: whether flows are handled by the million, so that no Python object per flow is allowed
+    """
 
     kind: ClassVar[str] = "benchmark"
     room: str = "build"
+    unit: str = "flows"
+    flows: int = 100_000
+    hot: bool = False

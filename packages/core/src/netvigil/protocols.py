@@ -496,5 +496,5 @@ class Benchmark(Protocol):
         ...
 
     def run(self, prepared: Any) -> int:
-        """Do the work once and return how many flows it handled."""
+        """Do the work once and return how many items it handled: flows, unless the part says."""
         ...

@@ -1,0 +1,1 @@
+"""Micro-benchmarks: what plugins bring, how it is measured, and how two revisions are compared."""
