@@ -1,45 +1,131 @@
-"""`netvigil bench`."""
+"""`netvigil bench` and what it compares, measures and draws."""
 
 from __future__ import annotations
 
-import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import click
 
-from netvigil.cli.shared import as_json, print_json, print_table
+from netvigil.cli.bench_compare import compare
+from netvigil.cli.shared import EXISTING, as_json, print_facts, print_json, print_table, telling
+
+LISTED = ("room", "case", "package", "what it does")
 
 
-@click.command(epilog="Example: netvigil bench --room build --flows 1000000")
-@click.option("--room", help="Only this room: read, transform, build, score, ...")
-@click.option("--flows", default=100_000, show_default=True, help="Flows of the generated input.")
-@click.option("--rounds", default=3, show_default=True, help="Timed rounds; the median counts.")
+@click.group(
+    invoke_without_command=True,
+    epilog="Example: netvigil bench --room build --size 10k,100k,1M",
+)
+@click.option("--package", help="Only of this distribution, such as netvigil-scorers.")
+@click.option("--room", help="Only this room: read, transform, build, train, score, ...")
+@click.option("--case", help="Only this case.")
+@click.option("--size", "size", help="Flows of the input: 10k,100k,1M. Default: each case's own.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the generated input.")
+@click.option("--seconds", default=0.5, show_default=True, help="Least time to measure each.")
+@click.option("--list", "only_list", is_flag=True, help="Only say which cases there are.")
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
+@click.option("--history", type=EXISTING, help="Add the figures to the history in this folder.")
+@click.option("--revision", default="", help="What the history calls what was measured.")
 @as_json
-def bench(room: str | None, flows: int, rounds: int, seed: int, *, as_json: bool) -> None:
-    """Time the micro-benchmarks that installed plugins bring, on this machine.
+@click.pass_context
+def bench(ctx: click.Context, /, **options: Any) -> None:
+    """Time the cases that installed plugins bring, room by room, on this machine.
 
-    Ratios against the published way of working are in the project's bench folder.
+    `x limit` is the time over the least that this machine needs to move the case's bytes or to do
+    its arithmetic. Figures of different machines do not compare.
     """
-    from netvigil import parts
-    from netvigil.plugins import load_plugins
+    if ctx.invoked_subcommand is None:
+        _measure(**options)
 
-    results = []
-    for registered in load_plugins().of(parts.Benchmark):
-        part = registered.part
-        if room is not None and part.room != room:
-            continue
-        benchmark = part.make(part.config())
-        prepared = benchmark.setup(flows, seed=seed)
-        benchmark.run(prepared)  # warm-up
-        rates = []
-        for _ in range(rounds):
-            begin = time.perf_counter()
-            handled = benchmark.run(prepared)
-            rates.append(handled / (time.perf_counter() - begin))
-        rate = sorted(rates)[len(rates) // 2]
-        results.append({"room": part.room, "name": part.name, "flows_per_s": round(rate)})
-    if as_json:
-        print_json(results)
+
+def _measure(
+    *,
+    package: str | None,
+    room: str | None,
+    case: str | None,
+    size: str | None,
+    device: str,
+    seed: int,
+    seconds: float,
+    only_list: bool,
+    markdown: bool,
+    history: Path | None,
+    revision: str,
+    as_json: bool,
+) -> None:
+    from netvigil.bench import machine, table
+
+    cases = table.chosen(package=package, room=room, case=case)
+    if only_list:
+        known = [(part.room, part.name, provider, part.summary) for provider, part in cases]
+        if as_json:
+            print_json([dict(zip(LISTED, case, strict=True)) for case in known])
+        else:
+            print_table("", LISTED, sorted(known))
         return
-    rows = [(r["room"], r["name"], f"{r['flows_per_s']:,}") for r in results]
-    print_table(f"{flows:,} flows, median of {rounds}", ("room", "benchmark", "flows/s"), rows)
+    at = table.sizes(size) if size else ()
+    with telling("measuring") as tell:
+        tell("the machine")
+        rates = machine.rates()
+        found = table.rows(
+            cases, at=at, seed=seed, device=device, seconds=seconds, rates=rates, tell=tell
+        )
+        rows = sorted(found, key=lambda row: (row["room"], row["case"], row["flows"]))
+    if history is not None:
+        from netvigil.bench.history import append
+
+        good = [row for row in rows if "error" not in row]
+        click.echo(f"Added to {append(history, good, revision=revision, rates=rates)}", err=True)
+    if as_json:
+        print_json({"machine": machine.fingerprint(), "rates": asdict(rates), "rows": rows})
+    elif markdown:
+        click.echo(table.markdown(rows), nl=False)
+    else:
+        print_table("", table.COLUMNS, [table.cells(row) for row in rows])
+    if any("error" in row for row in rows):
+        raise click.exceptions.Exit(1)
+
+
+@bench.command(epilog="Example: netvigil bench machine --json")
+@as_json
+def machine(*, as_json: bool) -> None:
+    """Measure how fast this machine moves bytes and computes."""
+    from netvigil.bench import machine as measured
+
+    with telling("measuring") as tell:
+        tell("bandwidth, arithmetic, interpreter")
+        rates, about = measured.rates(), measured.fingerprint()
+    if as_json:
+        print_json({"machine": about, "rates": asdict(rates)})
+        return
+    print_facts(
+        {
+            "machine": f"{about['cpu']}, {about['cores']} cores, {about['platform']}",
+            "id": about["id"],
+            "copy": f"{rates.bandwidth / 1e9:.1f} GB/s read and written; one thread: "
+            f"{rates.bandwidth_of_one / 1e9:.1f}",
+            "arithmetic": f"{rates.operations / 1e9:,.0f} GFLOP/s of float32 matrix products",
+            "interpreter": f"{rates.steps / 1e6:.1f} million loop steps/s",
+        }
+    )
+
+
+@bench.command(epilog="Example: netvigil bench history bench/history --html history.html")
+@click.argument("folder", type=EXISTING)
+@click.option("--html", "html_file", type=EXISTING, required=True, help="The page to write.")
+def history(folder: Path, html_file: Path) -> None:
+    """Draw the history of rates in FOLDER as one offline page, and name what fell."""
+    from netvigil.bench.history import falls, page, read
+    from netvigil.report.files import write_file
+
+    entries = read(folder)
+    write_file(html_file, page(entries))
+    for sentence in falls(entries):
+        click.echo(sentence)
+    click.echo(f"Written: {html_file}")
+
+
+bench.add_command(compare)

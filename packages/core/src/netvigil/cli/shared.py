@@ -102,6 +102,19 @@ class Bars:
             progress.update(task, total=done, completed=done)
 
 
+@contextmanager
+def telling(title: str) -> Iterator[Callable[[str], None]]:
+    """Show what is being done, in one line that changes, where a person is looking."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status(title) as status:
+        yield lambda text: status.update(f"{title}: {escape(text)}")
+
+
 def phases(*, quiet: bool = False, keep: bool = True) -> Phases:
     """Return phases with bars where a person is looking, else without."""
     display: Display = Quiet() if quiet or not sys.stderr.isatty() else Bars(keep)
