@@ -28,11 +28,27 @@ if TYPE_CHECKING:
 @click.option("--size", help="Flows of the input, such as 50k. Default: each case's own.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the generated input.")
-@click.option("--rounds", type=click.IntRange(min=2), default=6, show_default=True)
 @click.option(
-    "--most", type=click.IntRange(min=2), default=18, show_default=True, help="If unsure."
+    "--rounds",
+    type=click.IntRange(min=2),
+    default=6,
+    show_default=True,
+    help="Pairs of processes for every case.",
 )
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--most",
+    type=click.IntRange(min=2),
+    default=18,
+    show_default=True,
+    help="Pairs of processes at most, for a case that is unsure.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads of each process; with one it keeps to one CPU.",
+)
 @click.option("--quick", is_flag=True, help="Hot paths only, four rounds, a few minutes.")
 @click.option("--within", type=float, help="Begin nothing optional after so many seconds.")
 @click.option("--instructions", is_flag=True, help="Count instructions too, with valgrind; slow.")
