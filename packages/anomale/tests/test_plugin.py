@@ -9,16 +9,18 @@ import pytest
 from pydantic import ValidationError
 
 from netvigil import config as experiments
+from netvigil import parts
+from netvigil_anomale.benchmarks import STEPS, EncodeBenchmark, TrainBenchmark
 from netvigil_anomale.config import AnomalEConfig
-from netvigil_anomale.plugin import netvigil_encoders
+from netvigil_anomale.plugin import netvigil_benchmarks, netvigil_encoders
 
 PART = next(iter(netvigil_encoders()))
 
 
 def test_listing_the_part_loads_no_torch() -> None:
     code = (
-        "import sys; from netvigil_anomale.plugin import netvigil_encoders; "
-        "list(netvigil_encoders()); sys.exit('torch' in sys.modules)"
+        "import sys; from netvigil_anomale import plugin; list(plugin.netvigil_encoders()); "
+        "list(plugin.netvigil_benchmarks()); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -96,3 +98,20 @@ def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
 def test_the_plain_form_is_for_who_asks() -> None:
     assert AnomalEConfig(own_edge=True, layers=3, messages="node-edge").by_pairs
     assert not AnomalEConfig(form="plain").by_pairs
+
+
+@pytest.mark.parametrize("part", list(netvigil_benchmarks()), ids=lambda part: part.name)
+def test_netvigil_benchmarks(part: parts.Benchmark) -> None:
+    benchmark = part.make(part.config())
+    assert part.config is parts.OnDevice
+    items = benchmark.run(benchmark.setup(300, seed=0))
+    assert 100 < items < 1_000 if part.unit == "flows" else items == STEPS
+
+
+@pytest.mark.parametrize("kind", [TrainBenchmark, EncodeBenchmark])
+def test_epochs_and_encodings_need_more_for_more_flows(kind: Any) -> None:
+    case = kind()
+    few, many = (case.needs(case.setup(flows, seed=0)) for flows in (100_000, 200_000))
+    assert few.moved > 0
+    assert 1.7 < many.moved / few.moved < 2.3  # windows differ in size
+    assert 1.7 < many.operations / few.operations < 2.3

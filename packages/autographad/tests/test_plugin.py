@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from netvigil import parts
 from netvigil.testing.conformance import checks_for
 from netvigil_autographad import plugin
+from netvigil_autographad.benchmarks import STEPS, EncodeBenchmark, TrainBenchmark
 from netvigil_autographad.config import AutoGraphADConfig
 
 PART = next(plugin.netvigil_encoders())
@@ -86,4 +87,15 @@ def test_wrong_settings_are_refused(wrong):
 def test_netvigil_benchmarks(part):
     benchmark = part.make(part.config())
     assert part.room in {"train", "encode"}
-    assert benchmark.run(benchmark.setup(300, seed=0)) > 100
+    assert part.config is parts.OnDevice
+    items = benchmark.run(benchmark.setup(300, seed=0))
+    assert items > 100 if part.unit == "flows" else items == STEPS
+
+
+@pytest.mark.parametrize("kind", [TrainBenchmark, EncodeBenchmark])
+def test_epochs_and_encodings_need_more_for_more_flows(kind):
+    case = kind(50)
+    few, many = (case.needs(case.setup(flows, seed=0)) for flows in (5_000, 10_000))
+    assert few.moved > 0
+    assert 1.8 < many.moved / few.moved < 2.2
+    assert 1.8 < many.operations / few.operations < 2.2

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from netvigil.bench.limits import Bounded
+from netvigil.protocols import SourceHead
 from netvigil_flowprep import plugin
 
 BENCHMARKS = list(plugin.netvigil_benchmarks())
+BOUNDED = {
+    *("build-flow-host", "build-traffic-dispersion", "join-pieces", "label-ground-truth"),
+    *("read-parquet", "transform-default"),
+}
 
 
 def test_every_part_can_be_made_and_has_described_settings(tmp_path):
@@ -29,3 +35,35 @@ def test_benchmarks_run(part):
     benchmark = part.make(part.config())
     prepared = benchmark.setup(500, seed=1)
     assert benchmark.run(prepared) == 500
+
+
+def test_bounded_benchmarks_need_twice_as_much_for_twice_the_flows():
+    made = {part.name: part.make(part.config()) for part in BENCHMARKS}
+    assert {name for name, case in made.items() if isinstance(case, Bounded)} == BOUNDED
+    for name in sorted(BOUNDED):
+        few, many = (made[name].needs(made[name].setup(n, seed=1)) for n in (20_000, 40_000))
+        assert few.moved > 0, name
+        assert 1.8 < many.moved / few.moved < 2.2, name
+        assert many.operations == pytest.approx(2 * few.operations), name
+
+
+def test_written_files_are_known_to_their_reader_and_read_whole():
+    for part in BENCHMARKS:
+        if part.room != "read" or part.name == "read-parquet":
+            continue
+        case = part.make(part.config())
+        written = case.setup(300, seed=1)
+        path = written.path
+        assert case.reader.sniff(SourceHead(path, path.read_bytes()[:65_536])), part.name
+        (batch,) = case.reader.read(path, batch_rows=1_000)
+        assert (batch.report.read, batch.report.repairs, batch.report.rejects) == (300, {}, {})
+
+
+def test_a_written_file_goes_when_nobody_holds_it():
+    case = next(part for part in BENCHMARKS if part.name == "read-zeek")
+    made = case.make(case.config())
+    written = made.setup(200, seed=1)
+    path = written.path
+    assert path.exists()
+    del written
+    assert not path.exists()

@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from netvigil.bench.limits import Needs
 from netvigil.contracts import WindowGraphs
 from netvigil.testing.synthetic.windows import windows
+from netvigil.torch.device import resolve_device, settle
+from netvigil.torch.generators import build, generator
+from netvigil.torch.stepping import Steps
 from netvigil_autographad.config import AutoGraphADConfig
 from netvigil_autographad.encoder import AutoGraphAD
+from netvigil_autographad.learner import Learner
+from netvigil_autographad.network import Network
 
 # 52 features: what the readers give of a UNSW or Westermo flow after one-hot coding.
 FEATURES = 52
 TRAIN_FLOWS = 2_000  # enough for a network to encode with
+STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class TrainBenchmark:
     """Trains for one epoch, batches and initial weights included."""
 
     window_flows: int
+    device: str = "cpu"
 
     def setup(self, flows: int, *, seed: int) -> Any:
         """Return windows of about `flows` flows together."""
@@ -28,9 +36,40 @@ class TrainBenchmark:
     def run(self, prepared: Any) -> int:
         """Train on them once."""
         graphs, seed = prepared
-        config = AutoGraphADConfig(epochs=1, validation=0.0, device="cpu")
+        config = AutoGraphADConfig(epochs=1, validation=0.0, device=self.device)
         AutoGraphAD(config).fit([graphs], seed=seed)
+        settle(self.device)
         return len(graphs.flow_id)
+
+    def needs(self, prepared: Any) -> Needs:
+        """Count what is read once, and thrice the products of `EncodeBenchmark`.
+
+        Forward, for the weights and for what they meet; but features need no gradient.
+        """
+        graphs, _ = prepared
+        flows = len(graphs.flow_id)
+        first = 2.0 * flows * FEATURES * AutoGraphADConfig().hidden
+        return Needs(moved=_read(graphs), operations=3 * _products(flows) - first)
+
+
+@dataclass(frozen=True)
+class StepBenchmark:
+    """Takes steps of training on one batch of all windows, made outside the timer."""
+
+    window_flows: int
+    device: str = "cpu"
+
+    def setup(self, flows: int, *, seed: int) -> Any:
+        """Return a network and a batch of about `flows` flows."""
+        config, device = AutoGraphADConfig(), resolve_device(self.device)
+        network = build(lambda: Network(FEATURES, config), generator(seed, 0), device)
+        learner = Learner(network, config, seed=seed)
+        batch = learner.batch(_windows(flows, self.window_flows, seed), device)
+        return Steps(learner, batch, config, device, seed=seed)
+
+    def run(self, prepared: Any) -> int:
+        """Take them."""
+        return int(prepared.take(STEPS))
 
 
 @dataclass(frozen=True)
@@ -38,17 +77,44 @@ class EncodeBenchmark:
     """Encodes with a network that was trained outside the timer."""
 
     window_flows: int
+    device: str = "cpu"
 
     def setup(self, flows: int, *, seed: int) -> Any:
         """Return a fitted encoder and windows of about `flows` flows together."""
         train = _windows(TRAIN_FLOWS, self.window_flows, seed)
-        made = AutoGraphAD(AutoGraphADConfig(epochs=1, device="cpu")).fit([train], seed=seed)
+        config = AutoGraphADConfig(epochs=1, device=self.device)
+        made = AutoGraphAD(config).fit([train], seed=seed)
         return made, _windows(flows, self.window_flows, seed + 1)
 
     def run(self, prepared: Any) -> int:
         """Encode them once."""
         made, graphs = prepared
-        return len(made.encode(graphs))
+        encoded = made.encode(graphs)
+        settle(self.device)
+        return len(encoded)
+
+    def needs(self, prepared: Any) -> Needs:
+        """Count features and ends, three terms of a flow, and the products of a flow's own values.
+
+        What its hosts add is left out: there are fewer of them.
+        """
+        graphs = prepared[1]
+        flows = len(graphs.flow_id)
+        return Needs(moved=_read(graphs) + 3 * 4 * flows, operations=_products(flows))
+
+
+def _read(graphs: WindowGraphs) -> float:
+    """Return the bytes of what the network sees of flows."""
+    return graphs.flow_x.nbytes + graphs.flow_src.nbytes + graphs.flow_dst.nbytes
+
+
+def _products(flows: int) -> float:
+    """Count two operations for each weight that a flow's own values meet.
+
+    These are those of one layer, mean and log variance, and the decoder, at the default settings.
+    """
+    hidden = AutoGraphADConfig().hidden
+    return 2.0 * flows * (FEATURES * hidden + 2 * hidden**2 + hidden * FEATURES)
 
 
 def _windows(flows: int, per_window: int, seed: int) -> WindowGraphs:

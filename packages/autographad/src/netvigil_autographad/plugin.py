@@ -29,19 +29,34 @@ def netvigil_encoders() -> Iterator[parts.Encoder]:
 
 @hookimpl
 def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
-    """One epoch of training and one pass of encoding, each over small and over large windows."""
-    for flows in (50, 4_500):
+    """Epochs, steps and passes of encoding, each over small and over large windows."""
+    for window, flows, encoded in ((50, 5_000, 20_000), (4_500, 9_000, 100_000)):
         yield parts.Benchmark(
-            name=f"train-autographad-{flows}",
-            summary=f"Train autographad for an epoch on windows of about {flows:,} flows.",
+            name=f"train-autographad-{window}",
+            summary=f"Train autographad for an epoch on windows of about {window:,} flows.",
+            config=parts.OnDevice,
             room="train",
-            make=partial(_benchmark, "TrainBenchmark", flows),
+            flows=flows,
+            hot=True,
+            make=partial(_benchmark, "TrainBenchmark", window),
         )
         yield parts.Benchmark(
-            name=f"encode-autographad-{flows}",
-            summary=f"Encode windows of about {flows:,} flows with autographad.",
+            name=f"step-autographad-{window}",
+            summary=f"Steps of training on one batch of windows of about {window:,} flows.",
+            config=parts.OnDevice,
+            room="train",
+            unit="steps",
+            flows=window,
+            make=partial(_benchmark, "StepBenchmark", window),
+        )
+        yield parts.Benchmark(
+            name=f"encode-autographad-{window}",
+            summary=f"Encode windows of about {window:,} flows with autographad.",
+            config=parts.OnDevice,
             room="encode",
-            make=partial(_benchmark, "EncodeBenchmark", flows),
+            flows=encoded,
+            hot=True,
+            make=partial(_benchmark, "EncodeBenchmark", window),
         )
 
 
@@ -51,8 +66,7 @@ def _encoder(config: AutoGraphADConfig) -> Any:
     return AutoGraphAD(config)
 
 
-def _benchmark(kind: str, window_flows: int, config: object) -> Any:
+def _benchmark(kind: str, window_flows: int, config: parts.OnDevice) -> Any:
     from netvigil_autographad import benchmarks
 
-    del config
-    return getattr(benchmarks, kind)(window_flows)
+    return getattr(benchmarks, kind)(window_flows, config.device)

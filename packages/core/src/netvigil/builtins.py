@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,34 @@ def netvigil_explainers() -> Iterator[parts.Explainer]:
 def netvigil_executors() -> Iterator[parts.Executor]:
     """Yield the places core can run seeds in."""
     yield parts.Executor(name="serial", summary="One after another, in this process.", make=_serial)
+
+
+@hookimpl
+def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
+    """Yield a case for each room that is core's own."""
+    for name, cls, flows, unit, summary in (
+        ("evaluate-scores", "EvaluateScores", 100_000, "flows", "Metrics, and 20 resamples."),
+        ("explain-permutation", "ExplainPermutation", 10, "flows", "Why a flow scores so high."),
+        ("audit-flows", "AuditFlows", 10_000, "flows", "What gives labels away."),
+        ("report-run", "ReportRun", 2_000, "pages", "The page of a finished run."),
+        ("start-help", "StartHelp", 1, "starts", "A process that says how it is used."),
+    ):
+        yield parts.Benchmark(
+            name=name,
+            summary=summary,
+            make=partial(_case, cls),
+            room=name.partition("-")[0],
+            unit=unit,
+            flows=flows,
+            hot=name == "evaluate-scores",
+        )
+
+
+def _case(cls: str, _: parts.PartConfig) -> protocols.Benchmark:
+    from netvigil.bench import rooms
+
+    made: protocols.Benchmark = getattr(rooms, cls)()
+    return made
 
 
 def _table(config: TableConfig) -> protocols.FlowLabeller:

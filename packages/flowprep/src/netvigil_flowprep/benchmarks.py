@@ -9,11 +9,13 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from netvigil.bench.limits import Needs
 from netvigil.contracts import FlowFeatures, FlowTable
 from netvigil.features import extract, select_features
 from netvigil.parts import NoConfig
 from netvigil.testing.synthetic import traffic
 from netvigil_flowprep.graphs.flow_host import FlowHost, FlowHostConfig
+from netvigil_flowprep.graphs.traffic_dispersion import TrafficDispersion, TrafficDispersionConfig
 from netvigil_flowprep.join import join
 from netvigil_flowprep.labellers.config import GroundTruthConfig
 from netvigil_flowprep.labellers.ground_truth import GroundTruth
@@ -53,6 +55,14 @@ class TransformDefault:
             prepared = transform.transform(prepared)
         return len(prepared)
 
+    def needs(self, prepared: FlowFeatures) -> Needs:
+        """Count the features and categories once, and the features that come out of them."""
+        categories = sum(values.nbytes for values in prepared.categories.values())
+        made = prepared
+        for transform in self.chain:
+            made = transform.transform(made)
+        return Needs(moved=prepared.x.nbytes + categories + made.x.nbytes)
+
 
 class BuildFlowHost:
     """Flows to windows of hosts and flows."""
@@ -75,6 +85,40 @@ class BuildFlowHost:
         window = self._builder.window_of(flows, first_row=0)
         return len(self._builder.build(flows, features, window).flow_id)
 
+    def needs(self, prepared: tuple[FlowTable, FlowFeatures]) -> Needs:
+        """Count what links depend on, and two ends and a service written for each flow.
+
+        Features and ids are taken over as they are, and hosts are few beside flows.
+        """
+        flows, _ = prepared
+        return Needs(moved=flows.table.select(FlowHost.links).nbytes + 16 * len(flows))
+
+
+class BuildDispersion:
+    """Flows to windows of hosts with the mean features of their flows."""
+
+    def __init__(self, config: NoConfig) -> None:
+        self._hosts = BuildFlowHost(config)
+        self._builder = TrafficDispersion(TrafficDispersionConfig())
+
+    def setup(self, flows: int, *, seed: int) -> tuple[FlowTable, FlowFeatures]:
+        """Make flows with transformed features."""
+        return self._hosts.setup(flows, seed=seed)
+
+    def run(self, prepared: tuple[FlowTable, FlowFeatures]) -> int:
+        """Build them."""
+        flows, features = prepared
+        window = self._builder.window_of(flows, first_row=0)
+        return len(self._builder.build(flows, features, window).flow_id)
+
+    def needs(self, prepared: tuple[FlowTable, FlowFeatures]) -> Needs:
+        """Count what `flow-host` needs, and each feature, which is read and added once."""
+        x = prepared[1].x
+        return Needs(moved=self._hosts.needs(prepared).moved + x.nbytes, operations=x.size)
+
+
+ENDS_AND_TIMES = ("src_ip", "src_port", "dst_ip", "dst_port", "protocol", "start", "end")
+
 
 class LabelGroundTruth:
     """Flows against a table with a tenth as many rows."""
@@ -85,10 +129,9 @@ class LabelGroundTruth:
     def setup(self, flows: int, *, seed: int) -> tuple[FlowTable, GroundTruth]:
         """Write a tenth of the flows down as truth."""
         made = traffic(flows, seed=seed).flows
-        columns = ["src_ip", "src_port", "dst_ip", "dst_port", "protocol", "start", "end"]
         with TemporaryDirectory() as folder:
             path = Path(folder) / "truth.parquet"
-            pl.DataFrame(made.table.select(columns)).gather_every(10).write_parquet(path)
+            pl.DataFrame(made.table.select(ENDS_AND_TIMES)).gather_every(10).write_parquet(path)
             return made, GroundTruth(GroundTruthConfig(truth=path))
 
     def run(self, prepared: tuple[FlowTable, GroundTruth]) -> int:
@@ -96,6 +139,12 @@ class LabelGroundTruth:
         flows, labeller = prepared
         labeller.label(flows, None)
         return len(flows)
+
+    def needs(self, prepared: tuple[FlowTable, GroundTruth]) -> Needs:
+        """Count ends and times of flows and truth, and an id, a bit and a code for each flow."""
+        flows, _ = prepared
+        read = flows.table.select(ENDS_AND_TIMES).nbytes
+        return Needs(moved=1.1 * read + (8 + 1 / 8 + 4) * len(flows))
 
 
 class JoinPieces:
@@ -115,3 +164,8 @@ class JoinPieces:
         """Join them."""
         join(prepared, timeout_s=60)
         return len(prepared)
+
+    def needs(self, prepared: FlowTable) -> Needs:
+        """Count all columns of the pieces, and those of the flows made of them."""
+        made = join(prepared, timeout_s=60)
+        return Needs(moved=prepared.table.nbytes + made.flows.table.nbytes)

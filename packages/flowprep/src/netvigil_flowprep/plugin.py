@@ -281,13 +281,27 @@ def netvigil_samples() -> Iterator[parts.Sample]:
 
 @hookimpl
 def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
-    """Micro-benchmarks of this package's rooms."""
-    for name, room, summary, cls in (
-        ("build-flow-host", "build", "Windows of hosts and flows, 180 s.", "BuildFlowHost"),
-        ("transform-default", "transform", "The default transforms, fitted.", "TransformDefault"),
-        ("label-ground-truth", "label", "Flows against a tenth as many rows.", "LabelGroundTruth"),
-        ("join-pieces", "join", "Pieces of conversations into flows.", "JoinPieces"),
+    """Micro-benchmarks of this package's rooms, each at a size that takes 20 to 500 ms."""
+    for place, name, flows, summary in (
+        ("file_benchmarks:read_zeek", "read-zeek", 50_000, "Zeek's conn log as TSV."),
+        ("file_benchmarks:read_unsw", "read-unsw-nb15", 20_000, "UNSW-NB15's raw CSV."),
+        ("file_benchmarks:read_suricata", "read-suricata", 20_000, "Suricata's EVE JSON."),
+        ("file_benchmarks:ReadParquet", "read-parquet", 200_000, "Parquet that netvigil wrote."),
+        ("file_benchmarks:ConvertUnsw", "convert-unsw-nb15", 20_000, "UNSW-NB15's to Parquet."),
+        ("benchmarks:BuildFlowHost", "build-flow-host", 200_000, "Hosts and flows, 180 s."),
+        ("benchmarks:BuildDispersion", "build-traffic-dispersion", 100_000, "Features of hosts."),
+        ("benchmarks:TransformDefault", "transform-default", 100_000, "Default transforms."),
+        ("benchmarks:LabelGroundTruth", "label-ground-truth", 100_000, "By a tenth as many rows."),
+        ("benchmarks:JoinPieces", "join-pieces", 100_000, "Pieces of conversations to flows."),
     ):
         yield parts.Benchmark(
-            name=name, room=room, summary=summary, make=_lazy(f"benchmarks:{cls}")
+            name=name,
+            summary=summary,
+            make=_lazy(place),
+            room=name.partition("-")[0],
+            flows=flows,
+            hot=name in _HOT,
         )
+
+
+_HOT = {"read-parquet", "build-flow-host", "build-traffic-dispersion", "transform-default"}

@@ -8,7 +8,12 @@ from types import ModuleType
 from typing import Any
 
 from netvigil import hookimpl, parts
-from netvigil_scorers.benchmarks import ScoreBenchmark
+from netvigil_scorers.benchmarks import (
+    BOUNDED,
+    BoundedScoreBenchmark,
+    ScoreBenchmark,
+    ThresholdBenchmark,
+)
 from netvigil_scorers.endpoints.context import Context, ContextConfig
 from netvigil_scorers.endpoints.rarity import Rarity, RarityConfig
 from netvigil_scorers.fusion.fused import Fused, FusedConfig
@@ -127,22 +132,56 @@ def netvigil_thresholds() -> Iterator[parts.Threshold]:
     )
 
 
+# Flows -> what scores them, or sets a cut on them, in 20 to 500 ms on one core.
+_SIZES = {
+    2_000: "lof",
+    5_000: "knn ocsvm dbscan ecod copod",
+    10_000: "hdbscan",
+    20_000: "nystroem-ocsvm",
+    30_000: "iforest",
+    100_000: "pca hbos cblof mcd gmm elliptic-envelope",
+    300_000: "evt",
+    500_000: "best-f1 best-f-beta",
+    1_000_000: "mad adaptive",
+    3_000_000: "quantile target-fpr alerts-per-day",
+}
+_FLOWS = {name: flows for flows, names in _SIZES.items() for name in names.split()}
+_HOT = ("pca", "hbos", "iforest")
+
+
 @hookimpl
 def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
-    """One micro-benchmark per detector: score random flows of 52 features."""
+    """One micro-benchmark per detector, on random flows of 52 features, and one per threshold."""
     for detector in DETECTORS:
         yield parts.Benchmark(
             name=f"score-{detector.name}",
             summary=f"Score flows of 52 features with {detector.name}.",
             room="score",
-            make=partial(_benchmark, detector.name),
+            flows=_FLOWS[detector.name],
+            hot=detector.name in _HOT,
+            make=partial(_score_benchmark, detector.name),
         )
+    for part in netvigil_thresholds():
+        if part.needs_scores:
+            yield parts.Benchmark(
+                name=f"threshold-{part.name}",
+                summary=f"Set a cut by {part.name} on random scores.",
+                room="threshold",
+                flows=_FLOWS[part.name],
+                make=partial(_threshold_benchmark, part),
+            )
 
 
-def _benchmark(name: str, config: object) -> ScoreBenchmark:
+def _score_benchmark(name: str, config: object) -> ScoreBenchmark | BoundedScoreBenchmark:
     del config
     detector = next(detector for detector in DETECTORS if detector.name == name)
-    return ScoreBenchmark(lambda: PyodScorer(detector, detector.config()))
+    made = ScoreBenchmark(lambda: PyodScorer(detector, detector.config()))
+    return BoundedScoreBenchmark(made, BOUNDED[name]) if name in BOUNDED else made
+
+
+def _threshold_benchmark(part: parts.Threshold, config: object) -> ThresholdBenchmark:
+    del config
+    return ThresholdBenchmark(lambda: part.make(part.config()))
 
 
 def _threshold(

@@ -60,6 +60,12 @@ def threads_for(flows: int, device: torch.device) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def settle(device: str) -> None:
+    """Wait until a GPU has done all it was given, so that a clock can be read; a CPU always has."""
+    if resolve_device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def device_name(device: torch.device) -> str | None:
     """Return the name of a GPU, for receipts; None for the CPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else None
