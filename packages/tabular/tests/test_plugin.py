@@ -10,6 +10,7 @@ import pytest
 from netvigil import parts
 from netvigil.plugins import load_plugins
 from netvigil_tabular import plugin
+from netvigil_tabular.benchmarks import STEPS, EncodeBenchmark, TrainBenchmark
 from netvigil_tabular.classifiers.table import CLASSIFIERS
 
 LOADED = load_plugins(entry_points=False, extra=[plugin])
@@ -67,6 +68,20 @@ def test_presets_are_settings_of_their_encoder(part):
 def test_netvigil_benchmarks(part):
     benchmark = part.make(part.config())
     prepared = benchmark.setup(300, seed=0)
-    flows = benchmark.run(prepared)
-    assert 150 < flows <= 451
-    assert benchmark.run(prepared) == flows
+    items = benchmark.run(prepared)
+    assert 150 < items <= 451 if part.unit == "flows" else items == STEPS
+    assert benchmark.run(prepared) == items
+
+
+@pytest.mark.parametrize("kind", [TrainBenchmark, EncodeBenchmark])
+def test_epochs_and_encodings_need_as_much_for_each_flow(kind):
+    case = kind()
+    prepared = [case.setup(flows, seed=0) for flows in (1_000, 2_000)]
+    needs = [case.needs(each) for each in prepared]
+    counts = [len(each[kind is EncodeBenchmark].flow_id) for each in prepared]
+    assert needs[0].moved > 0
+    assert needs[0].moved / counts[0] == pytest.approx(needs[1].moved / counts[1])
+    assert needs[0].operations / counts[0] == pytest.approx(needs[1].operations / counts[1])
+    per_flow = 2 * 2 * (52 * 64 + 64 * 32 + 32 * 16)
+    passes = needs[0].operations / counts[0] / per_flow
+    assert passes == 1 if kind is EncodeBenchmark else 3 < passes < 4

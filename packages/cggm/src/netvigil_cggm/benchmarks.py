@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from netvigil.contracts import LabelTable
 from netvigil.testing.synthetic.windows import windows
+from netvigil.torch.device import settle
 from netvigil_cggm.config import CggmConfig
 from netvigil_cggm.generator import Cggm
 from netvigil_cggm.snapshots import Snapshots, most_active, take_snapshots
@@ -42,15 +43,18 @@ class SnapshotBenchmark:
 class TrainBenchmark:
     """Trains for a few steps, initial weights included."""
 
+    device: str = "cpu"
+
     def setup(self, flows: int, *, seed: int) -> Any:
         """Return snapshots, each of which stands for `WINDOW_FLOWS` flows."""
         return random_snapshots(max(flows // WINDOW_FLOWS, 16), seed=seed), seed
 
     def run(self, prepared: Any) -> int:
-        """Train on them; returns snapshots times steps."""
+        """Train on them; returns how many graphs all steps saw."""
         snapshots, seed = prepared
-        config = CggmConfig(steps=STEPS, device="cpu")
+        config = CggmConfig(steps=STEPS, device=self.device)
         Cggm(config).fit_snapshots(snapshots, seed=seed)
+        settle(self.device)
         return STEPS * config.batch
 
 

@@ -29,13 +29,16 @@ def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
         name="snapshots-cggm",
         summary="Turn windows of 18,000 flows into traffic dispersion graphs.",
         room="build",
-        make=lambda config: _benchmark("SnapshotBenchmark", config),
+        flows=500_000,
+        make=_snapshots,
     )
     yield parts.Benchmark(
         name="train-cggm",
         summary="Train cggm for 20 steps on graphs of 49 nodes.",
+        config=parts.OnDevice,
         room="train",
-        make=lambda config: _benchmark("TrainBenchmark", config),
+        unit="graphs",
+        make=_train,
     )
 
 
@@ -45,8 +48,13 @@ def _generator(config: CggmConfig) -> Any:
     return Cggm(config)
 
 
-def _benchmark(kind: str, config: object) -> Any:
-    from netvigil_cggm import benchmarks
+def _snapshots(_: parts.PartConfig) -> Any:
+    from netvigil_cggm.benchmarks import SnapshotBenchmark
 
-    del config
-    return getattr(benchmarks, kind)()
+    return SnapshotBenchmark()
+
+
+def _train(config: parts.OnDevice) -> Any:
+    from netvigil_cggm.benchmarks import TrainBenchmark
+
+    return TrainBenchmark(config.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from netvigil.contracts import LabelTable, WindowGraphs
 from netvigil.testing.synthetic.windows import windows
+from netvigil.torch.device import settle
 from netvigil_heterognn.classifier import HeteroFlowGNN
 from netvigil_heterognn.config import HeteroFlowGNNConfig
 
@@ -17,8 +19,11 @@ WINDOW = 1_024  # flows of a window, the article's
 TRAIN_FLOWS = 2_000  # enough for a network to classify with
 
 
+@dataclass(frozen=True)
 class TrainBenchmark:
     """Trains for one epoch, batches and initial weights included."""
+
+    device: str = "cpu"
 
     def setup(self, flows: int, *, seed: int) -> Any:
         """Return windows of about `flows` flows together, with labels."""
@@ -28,24 +33,30 @@ class TrainBenchmark:
     def run(self, prepared: Any) -> int:
         """Train on them once."""
         graphs, labels, seed = prepared
-        config = HeteroFlowGNNConfig(epochs=1, validation=0.0, device="cpu")
+        config = HeteroFlowGNNConfig(epochs=1, validation=0.0, device=self.device)
         HeteroFlowGNN(config).fit([graphs], labels, seed=seed)
+        settle(self.device)
         return len(graphs.flow_id)
 
 
+@dataclass(frozen=True)
 class ClassifyBenchmark:
     """Classifies with a network that was trained outside the timer."""
+
+    device: str = "cpu"
 
     def setup(self, flows: int, *, seed: int) -> Any:
         """Return a fitted classifier and windows of about `flows` flows together."""
         train = _windows(TRAIN_FLOWS, seed)
-        made = HeteroFlowGNN(HeteroFlowGNNConfig(epochs=1, device="cpu"))
+        made = HeteroFlowGNN(HeteroFlowGNNConfig(epochs=1, device=self.device))
         return made.fit([train], labels_of(train), seed=seed), _windows(flows, seed + 1)
 
     def run(self, prepared: Any) -> int:
         """Classify them once."""
         made, graphs = prepared
-        return len(made.classify(graphs))
+        found = made.classify(graphs)
+        settle(self.device)
+        return len(found)
 
 
 def _windows(flows: int, seed: int) -> WindowGraphs:

@@ -32,7 +32,9 @@ def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
         yield parts.Benchmark(
             name=f"{verb}-hetero-flow-gnn",
             summary=f"{verb.capitalize()} with hetero-flow-gnn on windows of 1,024 flows.",
+            config=parts.OnDevice,
             room=room,
+            flows=20_000 if verb == "train" else 50_000,
             make=partial(_benchmark, kind),
         )
 
@@ -43,8 +45,7 @@ def _classifier(config: HeteroFlowGNNConfig) -> Any:
     return HeteroFlowGNN(config)
 
 
-def _benchmark(kind: str, config: object) -> Any:
+def _benchmark(kind: str, config: parts.OnDevice) -> Any:
     from netvigil_heterognn import benchmarks
 
-    del config
-    return getattr(benchmarks, kind)()
+    return getattr(benchmarks, kind)(config.device)

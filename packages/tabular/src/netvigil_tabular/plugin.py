@@ -123,23 +123,34 @@ def netvigil_classifiers() -> Iterator[parts.Classifier]:
 
 @hookimpl
 def netvigil_benchmarks() -> Iterator[parts.Benchmark]:
-    """One epoch of training and one pass of encoding."""
+    """Epochs, steps and passes of encoding of the autoencoder, and the same of a classifier."""
+    for name, kind, room, flows, summary in (
+        ("train-autoencoder", "Train", "train", 5_000, "Train autoencoder for an epoch."),
+        ("encode-autoencoder", "Encode", "encode", 100_000, "Encode flows with autoencoder."),
+        ("train-mlp", "Teach", "train", 20_000, "Train the classifier mlp for an epoch."),
+        ("classify-mlp", "Classify", "encode", 50_000, "Classify flows with mlp."),
+    ):
+        yield parts.Benchmark(
+            name=name,
+            summary=summary,
+            config=parts.OnDevice,
+            make=partial(_benchmark, kind),
+            room=room,
+            flows=flows,
+            hot=name == "encode-autoencoder",
+        )
     yield parts.Benchmark(
-        name="train-autoencoder",
-        summary="Train autoencoder for an epoch.",
+        name="step-autoencoder",
+        summary="Steps of training on one batch of 256 flows.",
+        config=parts.OnDevice,
+        make=partial(_benchmark, "Step"),
         room="train",
-        make=partial(_benchmark, "TrainBenchmark"),
-    )
-    yield parts.Benchmark(
-        name="encode-autoencoder",
-        summary="Encode flows with autoencoder.",
-        room="encode",
-        make=partial(_benchmark, "EncodeBenchmark"),
+        unit="steps",
+        flows=256,
     )
 
 
-def _benchmark(kind: str, config: object) -> Any:
+def _benchmark(kind: str, config: parts.OnDevice) -> Any:
     from netvigil_tabular import benchmarks
 
-    del config
-    return getattr(benchmarks, kind)()
+    return getattr(benchmarks, f"{kind}Benchmark")(config.device)
