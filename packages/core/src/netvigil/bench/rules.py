@@ -29,7 +29,7 @@ class Facts:
     Shapes:
         peaks: MB in each round
         objects: live Python objects per further flow; steps: interpreter steps per further flow
-        growth: exponent of time between the two largest sizes
+        growth: exponent of time over four sizes
     """
 
     change: Change
@@ -90,14 +90,20 @@ def heavier(base: Sequence[float], head: Sequence[float]) -> bool:
 
 
 def exponent(growth: Sequence[Sequence[float]]) -> float:
-    """Return the exponent of time between the two largest of (items, seconds).
+    """Return the exponent of time over (items, seconds): the slope of their logarithms.
+
+    Over all sizes, since between any two of them a cache may end.
 
     Example:
-        >>> exponent([[1, 1.0], [2, 2.0], [4, 4.0], [8, 16.0]])
+        >>> round(exponent([[1, 3.0], [2, 12.0], [4, 48.0], [8, 192.0]]), 6)
         2.0
     """
-    (few, short), (many, long) = growth[-2:]
-    return math.log(long / short) / math.log(many / few) if many > few else math.nan
+    items, seconds = zip(*growth, strict=True)
+    if len(set(items)) < 2:
+        return math.nan
+    return statistics.linear_regression(
+        [math.log(value) for value in items], [math.log(value) for value in seconds]
+    ).slope
 
 
 def grows(base: float, head: float) -> bool:

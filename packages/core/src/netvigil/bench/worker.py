@@ -24,8 +24,20 @@ from typing import Any
 
 AT_LEAST = 3  # timed calls, however long one takes
 AT_MOST = 200
-SCHEDULER = Path("/proc/self/schedstat")
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def _scheduler() -> int | None:
+    try:
+        opened = os.open("/proc/self/schedstat", os.O_RDONLY)
+        int(os.pread(opened, 80, 0).split()[1])
+    except (OSError, IndexError, ValueError, AttributeError):
+        return None
+    return opened
+
+
+SCHEDULER = _scheduler()
+"""What Linux knows of this process' waits for a CPU, kept open: reading it must cost nothing."""
 
 
 def found(package: str | None = None) -> Iterator[tuple[str, Any]]:
@@ -63,37 +75,38 @@ def prepared(part: Any, *, flows: int, seed: int, device: str) -> tuple[Any, Any
 
 
 def once(case: Any, ready: Any) -> tuple[int, float]:
-    """Call once, the garbage collector resting: items and seconds.
+    """Call once: items and seconds.
 
     Time in which this thread could have run and another process had its CPU is left out, where the
     system tells (Linux): on a busy machine it is most of what wavers, and none of it is ours.
     """
-    gc.collect()
-    gc.disable()
-    try:
-        waited, begin = _waited(), time.perf_counter()
-        items = case.run(ready)
-        took = time.perf_counter() - begin
-        return int(items), max(took - (_waited() - waited), took / 100)
-    finally:
-        gc.enable()
+    begin = time.perf_counter()
+    waited = _waited()  # within the time it is taken from: else a wait between the two counts twice
+    items = case.run(ready)
+    waited = _waited() - waited
+    return int(items), time.perf_counter() - begin - waited
 
 
 def _waited() -> float:
     """Return the seconds that the main thread has waited for a CPU, 0 where nobody counts them."""
-    try:
-        return int(SCHEDULER.read_text("ascii").split()[1]) / 1e9
-    except (OSError, IndexError, ValueError):
-        return 0.0
+    return int(os.pread(SCHEDULER, 80, 0).split()[1]) / 1e9 if SCHEDULER is not None else 0.0
 
 
 def seconds_of(case: Any, ready: Any, *, seconds: float) -> tuple[int, list[float]]:
-    """Call at least three times and for at least so many seconds: items, seconds of each call."""
+    """Call at least three times and for at least so many seconds, the garbage collector resting.
+
+    Returns items, and seconds of each call.
+    """
     times: list[float] = []
     items = 0
-    while len(times) < AT_LEAST or (sum(times) < seconds and len(times) < AT_MOST):
-        items, took = once(case, ready)
-        times.append(took)
+    gc.collect()
+    gc.disable()
+    try:
+        while len(times) < AT_LEAST or (sum(times) < seconds and len(times) < AT_MOST):
+            items, took = once(case, ready)
+            times.append(took)
+    finally:
+        gc.enable()
     return items, times
 
 
