@@ -131,12 +131,12 @@ class _Gate:
     def run(self) -> Outcome:
         self._find()
         self._rounds(self.seen, self.plan.rounds)
-        self._again()
         for what, look in (("objects", self._objects), ("growth", self._growth)):
             if self._late():
                 self.notes.append(f"No time was left for: {what}.")
             else:
                 look()
+        self._again()
         if self.plan.instructions:
             self._instructions()
         modules = [orders.modules_of_help(side) for side in self.sides]
@@ -227,7 +227,9 @@ class _Gate:
             if not again:
                 return
             confirmed.update(again)
-            self._rounds(again, self.plan.rounds)
+            for cases in self._packages(again).values():
+                if not self._late():
+                    self._rounds(cases, self.plan.rounds)
 
     def _objects(self) -> None:
         for package, cases in self._packages(self.seen).items():

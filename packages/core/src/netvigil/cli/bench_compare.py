@@ -124,7 +124,7 @@ def _plan(options: Mapping[str, Any]) -> Plan:
         kept=_kept(options["floors"]),
     )
     if options["quick"]:
-        plan = replace(plan, rounds=4, most=12, seconds=0.1, within_s=200.0, hot_only=True)
+        plan = replace(plan, rounds=4, most=12, seconds=0.1, within_s=240.0, hot_only=True)
     if options["within"] is not None:
         plan = replace(plan, within_s=options["within"])
     return plan
