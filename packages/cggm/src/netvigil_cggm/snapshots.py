@@ -222,18 +222,16 @@ def take_snapshots(
     flows = np.empty(shape, np.int64)
 
     def fill(run: _Run) -> None:
-        at, here = run
-        window = graphs[at]
+        (at, here), window = run, graphs[run.windows]
         cells = _cells(window, keys)
         own = None if weight is None else weight[here]
         x[at], flows[at] = _features(window, cells, own, ends, len(keys))
         links[at], active[at] = _links(cells, len(window), len(keys))
         label[at] = _labels(cells, code[here], len(names), (len(window), len(keys)), rule)
 
-    # Each run fills rows of its own, and NumPy and SciPy leave Python's lock alone meanwhile.
+    # Each run fills rows of its own; NumPy and SciPy leave Python's lock alone.
     threads = THREADS if len(graphs.flow_id) > BLOCK else 0
-    for _ in pooled(fill, _runs(graphs), threads=threads):
-        pass
+    list(pooled(fill, _runs(graphs), threads=threads))
     if not flows.any():
         msg = f"No flow has both ends among the {len(keys)} addresses of the dictionary."
         raise ContractError(msg, do="Learn the dictionary from the train range of the same source.")
