@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil.ahead import pooled
 from netvigil.classes import UNNAMED, class_codes
 from netvigil.contracts import LabelTable, WindowGraphs, WindowStream, require_reiterable
 from netvigil.errors import ContractError
@@ -30,6 +31,7 @@ NORMAL = "normal"
 Ends = Literal["source", "both"]
 Rule = Literal["majority-attack", "any-touch", "majority"]
 BLOCK = 65_536  # flows of the windows that are looked at together
+THREADS = 2  # runs of windows looked at beside each other
 EACH = ("x", "links", "label", "active", "flows", "window")  # what has a row per snapshot
 
 
@@ -218,13 +220,18 @@ def take_snapshots(
     links = np.empty((*shape, len(keys)), np.bool_)
     active, label = np.empty(shape, np.bool_), np.empty(shape, np.int64)
     flows = np.empty(shape, np.int64)
-    for at, here in _runs(graphs):
-        window = graphs[at]
+
+    def fill(run: _Run) -> None:
+        (at, here), window = run, graphs[run.windows]
         cells = _cells(window, keys)
         own = None if weight is None else weight[here]
         x[at], flows[at] = _features(window, cells, own, ends, len(keys))
         links[at], active[at] = _links(cells, len(window), len(keys))
         label[at] = _labels(cells, code[here], len(names), (len(window), len(keys)), rule)
+
+    # Each run fills rows of its own; NumPy and SciPy leave Python's lock alone.
+    threads = THREADS if len(graphs.flow_id) > BLOCK else 0
+    list(pooled(fill, _runs(graphs), threads=threads))
     if not flows.any():
         msg = f"No flow has both ends among the {len(keys)} addresses of the dictionary."
         raise ContractError(msg, do="Learn the dictionary from the train range of the same source.")

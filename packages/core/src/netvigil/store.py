@@ -92,7 +92,9 @@ class FlowStore:
             keep: bool [flows of the store], or None for all; parts of the file without one are not
                 read
         """
-        with pq.ParquetFile(self.path, read_dictionary=_text_columns(self.schema)) as file:
+        text = _text_columns(self.schema)
+        # To buffer a row group first helps where the network is between; here it is one copy more.
+        with pq.ParquetFile(self.path, read_dictionary=text, pre_buffer=False) as file:
             for group, offset, size in _groups(file):
                 if keep is not None and not keep[offset : offset + size].any():
                     continue

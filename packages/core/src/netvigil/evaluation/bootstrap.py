@@ -11,20 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netvigil.ahead import pooled
 from netvigil.errors import ConfigError
 from netvigil.evaluation.metrics import FPR_LIMITS
-from netvigil.evaluation.ranking import Ranking, area, average_precision, reach
+from netvigil.evaluation.ranking import Ranking, Steps, area, average_precision, reach
 
 MIN_WINDOWS = 30
 """Fewer blocks give percentiles that say little: a usual rule of thumb for resampling clusters."""
 
 CACHE_BYTES = 64_000_000
 """Resamples up to this size are drawn once and kept for all methods; larger ones drawn again."""
+
+THREADS = 2
+"""Resamples looked at beside each other; each takes 8 bytes a flow, and as much per attack step."""
+WORTH_THREADS = 100_000
+"""Flows from which a resample takes longer than to hand it to a thread."""
 
 By = Literal["auto", "flow", "window"]
 Resampled = Mapping[str, NDArray[np.float64]]
@@ -115,16 +121,15 @@ class Resampler:
         names = ("auroc", "auprc", *map(tpr_name, FPR_LIMITS))
         values = np.full((len(names), self.resamples), np.nan)
         if not ranking.one_class():
-            ptr = ranking.coarse_ptr()
-            truth = is_attack[ranking.order]
-            attack_rows = ranking.order[truth]
-            step = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))[truth]
-            for column, weight in enumerate(self.weights()):
-                total = np.add.reduceat(weight[ranking.order], ptr[:-1], dtype=np.int64)
-                drawn = np.bincount(step, weights=weight[attack_rows], minlength=len(total))
-                attacks = drawn.astype(np.int64)
-                values[:, column] = _all(attacks, total - attacks)
+            drawn = _Drawn.of(ranking, is_attack)
+            # Another thread draws the next weights, and two look at these: NumPy lets them.
+            found = pooled(drawn.metrics, self.weights(), threads=self._threads())
+            for column, metrics in enumerate(found):
+                values[:, column] = metrics
         return dict(zip(names, values, strict=True))
+
+    def _threads(self) -> int:
+        return THREADS if self.flows >= WORTH_THREADS else 0
 
     def _choose(self, window: NDArray[np.int64], *, forced: bool) -> None:
         windows, block = np.unique(window, return_inverse=True)
@@ -149,11 +154,35 @@ def interval(values: NDArray[np.float64], *, level: float = 0.95) -> Interval | 
     return Interval(float(low), float(high), len(usable))
 
 
-def _all(attacks: NDArray[np.int64], benign: NDArray[np.int64]) -> list[float]:
-    if not attacks.any() or not benign.any():
-        return [np.nan] * (2 + len(FPR_LIMITS))
-    return [
-        area(attacks, benign),
-        average_precision(attacks, benign),
-        *(reach(attacks, benign, limit) for limit in FPR_LIMITS),
-    ]
+class _Drawn(NamedTuple):
+    """A ranking as resamples need it.
+
+    Shapes:
+        order: int64 [flows], from the highest score down; attack: int64 [attacks], those of them
+        that are attacks; step: int64 [attacks], the step of each; begin: int64 [steps], where each
+        step begins in `order`
+    """
+
+    order: NDArray[np.int64]
+    attack: NDArray[np.int64]
+    step: NDArray[np.int64]
+    begin: NDArray[np.int64]
+
+    @staticmethod
+    def of(ranking: Ranking, is_attack: NDArray[np.bool_]) -> _Drawn:
+        ptr = ranking.coarse_ptr()
+        truth = is_attack[ranking.order]
+        step = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))[truth]
+        return _Drawn(ranking.order, ranking.order[truth], step, ptr[:-1])
+
+    def metrics(self, weight: NDArray[np.uint8]) -> list[float]:
+        """Return every metric of one resample, NaN where it has one class; weight: [flows]."""
+        both = np.add.reduceat(weight[self.order], self.begin, dtype=np.int64)
+        drawn = np.bincount(self.step, weights=weight[self.attack], minlength=len(both))
+        attacks = drawn.astype(np.int64)
+        true = np.cumsum(attacks)
+        steps = Steps(attacks, true, np.cumsum(both) - true)
+        if not steps.true[-1] or not steps.false[-1]:
+            return [np.nan] * (2 + len(FPR_LIMITS))
+        tpr = (reach(steps, limit) for limit in FPR_LIMITS)
+        return [area(steps), average_precision(steps), *tpr]

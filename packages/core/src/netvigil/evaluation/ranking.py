@@ -118,48 +118,66 @@ def auroc(ranking: Ranking) -> Figure:
     """Return the area under the ROC curve: how often attacks outrank benign flows, ties half."""
     if reason := ranking.one_class():
         return Figure(None, reason)
-    return Figure(area(ranking.attacks, ranking.benign))
+    return Figure(area(Steps.of(ranking)))
 
 
 def auprc(ranking: Ranking) -> Figure:
     """Return the average precision of the attack class; its base rate is the prevalence."""
     if reason := ranking.one_class():
         return Figure(None, reason)
-    return Figure(average_precision(ranking.attacks, ranking.benign))
+    return Figure(average_precision(Steps.of(ranking)))
 
 
 def tpr_at_fpr(ranking: Ranking, limit: float) -> Figure:
     """Return the highest TPR of a real threshold whose FPR is at most `limit`, a share."""
     if reason := ranking.one_class():
         return Figure(None, reason)
-    return Figure(reach(ranking.attacks, ranking.benign, limit))
+    return Figure(reach(Steps.of(ranking), limit))
 
 
-def area(attacks: Counts, benign: Counts) -> float:
-    """AUROC of step counts, int64 [steps] each, from the highest score down; both classes occur.
+class Steps(NamedTuple):
+    """Flows at steps of falling score, and how many came up to each; both classes occur.
 
-    Twice the count of won comparisons is an exact integer for up to 2^31 flows of each class.
+    Shapes:
+        attacks, true, false: int64 [steps]: attacks at a step; attacks, and benign flows, up to it
     """
-    total_attacks, total_benign = int(attacks.sum()), int(benign.sum())
-    above = np.cumsum(benign)
-    won_twice = int((attacks * (2 * (total_benign - above) + benign)).sum())
+
+    attacks: Counts
+    true: Counts
+    false: Counts
+
+    @staticmethod
+    def of(ranking: Ranking) -> Steps:
+        """Add up a ranking's own steps."""
+        return Steps(ranking.attacks, np.cumsum(ranking.attacks), np.cumsum(ranking.benign))
+
+
+def area(steps: Steps) -> float:
+    """AUROC of steps.
+
+    Twice the count of won comparisons is an exact integer for up to 2^31 flows of each class. A
+    step of `a` attacks wins as many against the benign flows below it, and half as many against its
+    own, which lie between the benign flows up to the step before and up to this one.
+    """
+    attacks, total_attacks, total_benign = steps.attacks, int(steps.true[-1]), int(steps.false[-1])
+    lost_twice = int(np.dot(attacks, steps.false)) + int(np.dot(attacks[1:], steps.false[:-1]))
+    won_twice = 2 * total_attacks * total_benign - lost_twice
     return won_twice / (2 * total_attacks * total_benign)
 
 
-def average_precision(attacks: Counts, benign: Counts) -> float:
-    """Average precision of step counts: precision after each step, weighted by its attacks."""
-    rows = np.flatnonzero(attacks)
-    true = np.cumsum(attacks[rows])
-    false = np.cumsum(benign)[rows]
-    return float((attacks[rows] * (true / (true + false))).sum() / true[-1])
+def average_precision(steps: Steps) -> float:
+    """Average precision of steps: precision after each step, weighted by its attacks."""
+    rows = np.flatnonzero(steps.attacks)
+    true, false = steps.true[rows], steps.false[rows]
+    return float((steps.attacks[rows] * (true / (true + false))).sum() / true[-1])
 
 
-def reach(attacks: Counts, benign: Counts, limit: float) -> float:
-    """TPR at an FPR limit of step counts: after how many steps is the limit still kept?"""
-    false = np.cumsum(benign)
+def reach(steps: Steps, limit: float) -> float:
+    """TPR at an FPR limit of steps: after how many of them is the limit still kept?"""
     # The allowance absorbs the rounding of limit * flows, so that 1 of 1,000 keeps a limit of .001.
-    steps = int(np.searchsorted(false, limit * int(false[-1]) + 1e-9, side="right"))
-    return float(attacks[:steps].sum() / attacks.sum())
+    most = limit * int(steps.false[-1]) + 1e-9
+    kept = int(np.searchsorted(steps.false, most, side="right"))
+    return int(steps.true[kept - 1]) / int(steps.true[-1]) if kept else 0.0
 
 
 def best_f1(ranking: Ranking) -> tuple[BestF1 | None, str]:

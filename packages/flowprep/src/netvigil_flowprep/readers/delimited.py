@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import polars as pl
 
+from netvigil.ahead import ahead
 from netvigil.contracts import FlowBatch
 from netvigil.errors import SourceError
 from netvigil.parts import PartConfig
 from netvigil.protocols import SourceHead
-from netvigil_flowprep.ahead import ahead
 from netvigil_flowprep.blocks import TextFile, clean_head
 from netvigil_flowprep.canonical import to_batch
 from netvigil_flowprep.readers.dialect import Dialect

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from netvigil.contracts import FlowFeatures
 from netvigil.errors import ContractError
 from netvigil.parts import PartConfig
 from netvigil.protocols import State
-from netvigil_flowprep.transforms.columns import require_columns, require_fitted, row_major
+from netvigil_flowprep.transforms.columns import BLOCK, require_columns, require_fitted
 
 COUNTED = 4096  # values whose counts are kept; a hostile source could send a new one with each flow
 
@@ -66,10 +66,6 @@ class Table:
         values, counts = [v for v, _ in ranked], [c for _, c in ranked]
         return Table(tuple(values), tuple(counts), levels, len(column))
 
-    def rows(self, column: pa.DictionaryArray) -> NDArray[np.int64]:
-        """Return each flow's place in `values`, their number if never seen, int64 [flows]."""
-        return places_of(column, self.values)
-
     def names(self, column: str, mode: str) -> list[str]:
         """Return the names of the numeric columns that this becomes.
 
@@ -81,24 +77,24 @@ class Table:
         rarity = [f"{column}:rarity"]
         return {"one-hot": one_hot, "count": rarity, "both": one_hot + rarity}[mode]
 
-    def fill(self, out: NDArray[np.float32], rows: NDArray[np.int64], mode: str) -> None:
-        """Write the columns into zeros, float32 [flows, len(names)]."""
-        if mode != "count":
-            out[np.arange(len(rows)), np.minimum(rows, self.levels)] = 1
-        if mode != "one-hot":
-            # One flow more on both sides: a value never seen is rarer than any seen, and finite.
-            share = (np.array([*self.counts, 0], np.float64) + 1) / (self.flows + 1)
-            out[:, -1] = -np.log10(share).astype(np.float32)[rows]
+    def numbers(self, mode: str) -> NDArray[np.float32]:
+        """Return what each value becomes, and one never seen, float32 [values + 1, len(names)]."""
+        one_hot = np.zeros((len(self.values) + 1, self.levels + 1), np.float32)
+        place = np.arange(len(one_hot))
+        one_hot[place, np.minimum(place, self.levels)] = 1
+        # One flow more on both sides: a value never seen is rarer than any seen, and finite.
+        share = (np.array([*self.counts, 0], np.float64) + 1) / (self.flows + 1)
+        rarity = -np.log10(share).astype(np.float32)[:, None]
+        both = np.concatenate([one_hot, rarity], axis=1)
+        return {"one-hot": one_hot, "count": rarity, "both": both}[mode]
 
     def likeliest(self, x: NDArray[np.float32], mode: str) -> pa.DictionaryArray:
-        """Undo `fill` for any numbers, float32 [flows, len(names)]."""
+        """Undo `numbers` for any numbers, float32 [flows, len(names)]."""
         last = len(self.values) - 1
         if last < 0:
             return pa.nulls(len(x), pa.string()).dictionary_encode()
         if mode == "count":
-            rarity = np.zeros((len(self.values), 1), np.float32)
-            self.fill(rarity, np.arange(len(self.values)), mode)
-            rising = rarity[:, 0]  # values are the most frequent first
+            rising = self.numbers(mode)[:-1, 0]  # values are the most frequent first
             after = np.minimum(np.searchsorted(rising, x[:, 0]), last)
             before = np.maximum(after - 1, 0)
             nearer = np.abs(rising[before] - x[:, 0]) <= np.abs(rising[after] - x[:, 0])
@@ -110,17 +106,59 @@ class Table:
         )
 
 
+class Coded(NamedTuple):
+    """A text column as places in a list of values.
+
+    Shapes:
+        code: int32 [flows], rows of `place`; place: int64 [texts + 1], the last for missing ones
+    """
+
+    code: NDArray[np.int32]
+    place: NDArray[np.int64]
+
+
 def places_of(column: pa.DictionaryArray, values: Sequence[str | None]) -> NDArray[np.int64]:
     """Return each flow's place in `values`, their number for any other value, int64 [flows]."""
+    coded = _coded(column, values)
+    return coded.place.take(coded.code)
+
+
+def _coded(column: pa.DictionaryArray, values: Sequence[str | None]) -> Coded:
+    """Look each text of a column up once; the flows then only index."""
     unseen = len(values)
     by_code = pc.index_in(column.dictionary.cast(pa.string()), pa.array(values, pa.string()))
     missing = values.index(None) if None in values else unseen
     places = np.append(by_code.fill_null(unseen).to_numpy(), missing)
     if column.dictionary.null_count:
         places[:-1][column.dictionary.is_null().to_numpy(zero_copy_only=False)] = missing
-    codes = column.indices.fill_null(len(places) - 1).to_numpy()
-    rows: NDArray[np.int64] = places[codes].astype(np.int64)
-    return rows
+    code = column.indices.fill_null(len(places) - 1).to_numpy()
+    return Coded(code, places.astype(np.int64, copy=False))
+
+
+def _side_by_side(
+    numeric: NDArray[np.float32],
+    coded: Sequence[tuple[NDArray[np.int32], NDArray[np.float32]]],
+    out: NDArray[np.float32],
+) -> None:
+    """Write numeric columns, then those of each category, block by block: each stays in cache.
+
+    Shapes:
+        numeric: float32 [flows, features]; out: float32 [flows, all columns]
+        coded: of each category code [flows] and what each code becomes, float32 [codes, columns]
+    """
+    width = numeric.shape[1]
+    last, items = width, []
+    for code, numbers in coded:
+        # All columns of a category are one item of so many bytes, which is moved at once.
+        item = np.dtype((np.void, numbers.itemsize * numbers.shape[1]))
+        target = out[:, last : last + numbers.shape[1]].view(item)[:, 0]
+        items.append((target, numbers.view(item)[:, 0], code.astype(np.intp)))
+        last += numbers.shape[1]
+    for first in range(0, len(out), BLOCK):
+        rows = slice(first, first + BLOCK)
+        out[rows, :width] = numeric[rows]
+        for target, source, at in items:
+            target[rows] = source.take(at[rows])
 
 
 class Categories:
@@ -161,12 +199,13 @@ class Categories:
         names, mode = list(features.names), self.config.mode
         added = {name: table.names(name, mode) for name, table in self.tables_.items()}
         width = len(names) + sum(map(len, added.values()))
-        x = np.zeros((len(features), width), np.float32)
-        row_major(features.x, x[:, : len(names)])
+        x = np.empty((len(features), width), np.float32)
+        coded = []
         for name, table in self.tables_.items():
-            place = slice(len(names), len(names) + len(added[name]))
-            table.fill(x[:, place], table.rows(features.categories[name]), mode)
+            code, place = _coded(features.categories[name], table.values)
+            coded.append((code, table.numbers(mode).take(place, axis=0)))
             names += added[name]
+        _side_by_side(features.x, coded, x)
         return FlowFeatures(x=x, names=tuple(names))
 
     def undo(self, features: FlowFeatures) -> FlowFeatures:
