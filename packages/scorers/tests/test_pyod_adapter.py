@@ -94,6 +94,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "given"), SETTINGS, ids=str)
 def test_scores_are_those_of_pyod(name, given, flows):
     # No constant column for mcd: PyOD gives no distance there, and ours does.
@@ -117,6 +118,7 @@ def wide(name: str) -> tuple[PyodScorer, EncodedFlows, Any]:
     return scorer, probe, score(scorer, probe)
 
 
+@pytest.mark.slow
 @alone
 @settings(max_examples=8, deadline=None)
 @given(cuts=st.lists(st.integers(0, 2_300), max_size=6), turn=st.integers(0, 2_299))
@@ -127,6 +129,7 @@ def test_any_split_and_order_of_the_flows_gives_equal_bits(name, cuts, turn):
     assert np.array_equal(np.concatenate([part.score for part in parts]), whole[order])
 
 
+@pytest.mark.slow
 @alone
 def test_the_place_in_a_block_does_not_matter(name):
     # BLAS rounds otherwise at the ragged end of a matrix; each turn brings other flows there.
@@ -136,6 +139,7 @@ def test_the_place_in_a_block_does_not_matter(name):
         assert np.array_equal(score(scorer, probe.take(order)), whole[order])
 
 
+@pytest.mark.slow
 @alone
 def test_a_flow_alone_gets_the_bits_it_gets_in_a_batch(name):
     scorer, probe, whole = wide(name)
@@ -154,6 +158,7 @@ def written_out(encoded: EncodedFlows) -> EncodedFlows:
     return replace(encoded, embedding=encoded.per_flow(), row=None)
 
 
+@pytest.mark.slow
 @every_detector
 def test_shared_encodings_score_as_written_out(name):
     train, probe = shared(FEW, seed=0), shared(900, seed=1)
@@ -215,6 +220,7 @@ def test_unfitted_raises(name, flows):
         make(name).get_state()
 
 
+@pytest.mark.slow
 @every_detector
 def test_a_second_fit_forgets_the_first(name, flows):
     probe = flows(60, seed=3)
@@ -223,6 +229,7 @@ def test_a_second_fit_forgets_the_first(name, flows):
     assert np.array_equal(score(once, probe), score(twice, probe))
 
 
+@pytest.mark.slow
 @every_detector
 def test_a_seed_repeats_itself_and_touches_no_global_generator(name, flows):
     before = np.random.get_state()[1].copy()  # noqa: NPY002
@@ -232,6 +239,7 @@ def test_a_seed_repeats_itself_and_touches_no_global_generator(name, flows):
     assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
+@pytest.mark.slow
 @every_detector
 def test_a_detector_that_is_not_seeded_ignores_the_seed(name, flows):
     probe = flows(60, seed=3)
@@ -240,6 +248,7 @@ def test_a_detector_that_is_not_seeded_ignores_the_seed(name, flows):
     assert np.array_equal(first, second) == (not BY_NAME[name].seeded)
 
 
+@pytest.mark.slow
 @every_detector
 def test_inputs_stay_unchanged(name, flows):
     train, probe = flows(), flows(60, seed=3)
@@ -249,6 +258,7 @@ def test_inputs_stay_unchanged(name, flows):
     assert np.array_equal(probe.embedding, before[1])
 
 
+@pytest.mark.slow
 @every_detector
 def test_a_value_off_a_constant_feature_never_looks_more_usual(name, flows):
     scorer = make(name).fit(flows(), seed=0)
@@ -258,6 +268,7 @@ def test_a_value_off_a_constant_feature_never_looks_more_usual(name, flows):
     assert (score(scorer, flows(odd)) >= score(scorer, flows(usual))).all()
 
 
+@pytest.mark.slow
 @every_detector
 def test_huge_values_score_finitely(name, flows):
     scorer = make(name).fit(flows(), seed=0)
@@ -265,6 +276,7 @@ def test_huge_values_score_finitely(name, flows):
     assert np.isfinite(score(scorer, flows(huge))).all()
 
 
+@pytest.mark.slow
 @every_detector
 @pytest.mark.parametrize("rows", [2, 3, 7])
 def test_fewer_flows_than_neighbours_and_clusters(name, rows, flows):
@@ -292,6 +304,7 @@ def test_too_few_flows_to_learn_from_are_refused(name, rows, flows):
         make(name).fit(flows(np.ones((rows, 6))), seed=0)
 
 
+@pytest.mark.slow
 @every_detector
 def test_equal_training_flows_are_refused_or_scored(name, flows):
     scorer = make(name)
@@ -303,6 +316,7 @@ def test_equal_training_flows_are_refused_or_scored(name, flows):
         assert np.isfinite(score(scorer, flows(20))).all()
 
 
+@pytest.mark.slow
 @every_detector
 def test_another_width_is_refused(name, flows):
     scorer = make(name).fit(flows(), seed=0)
