@@ -101,6 +101,9 @@ GENERATORS: dict[str, dict[str, Any]] = {
 }
 """What takes minutes to learn, after a few steps."""
 
+SCORERS: dict[str, dict[str, Any]] = {"nystroem-ocsvm": {"passes": 5}}
+"""What takes 100,000 steps by itself, however few the flows."""
+
 KINDS = sorted({check.kind for check in ALL_CHECKS}, key=lambda kind: kind.__name__)
 
 
@@ -162,6 +165,8 @@ def given(part: parts.Part[Any], folder: Path) -> Given:
         return Given(config={"value": 1.5})
     if isinstance(part, parts.Classifier):
         return Given(config=CLASSIFIERS.get(part.name))
+    if isinstance(part, parts.Scorer):
+        return Given(config=SCORERS.get(part.name))
     if isinstance(part, parts.Generator):
         return Given(config=GENERATORS.get(part.name))
     if isinstance(part, parts.FlowTransform):

@@ -20,6 +20,7 @@ from .commands import UNSW, randomly_labelled
 
 PLUGINS = load_plugins()
 FEW_EPOCHS = {"epochs": 2}
+FEW_PASSES = {"nystroem-ocsvm": {"passes": 5}}
 ENCODERS = [part.part for part in PLUGINS.of(parts.Encoder)]
 SCORERS = [part.part for part in PLUGINS.of(parts.Scorer)]
 TRANSFORMS = [part.part for part in PLUGINS.of(parts.FlowTransform) if not part.part.supervised]
@@ -77,7 +78,8 @@ def test_encoders(part: parts.Encoder, sources: list[Path], tmp_path: Path) -> N
 
 
 def test_scorers(sources: list[Path], tmp_path: Path) -> None:
-    also = [part.name for part in SCORERS if part.name != "fused"]
+    also: list[Any] = [part.name for part in SCORERS if part.name not in {"fused", *FEW_PASSES}]
+    also += [{"name": name, **settings} for name, settings in FEW_PASSES.items()]
     require_same(
         sources,
         tmp_path,

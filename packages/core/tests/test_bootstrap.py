@@ -7,6 +7,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from netvigil.errors import ConfigError
 from netvigil.evaluation import Ranking, Resampler, auroc, interval, tpr_at_fpr
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 
 def flows(count=400, attacks=60, seed=0, ties=True):
     rng = np.random.default_rng(seed)

@@ -24,6 +24,8 @@ from netvigil.evaluation import (
     to_rich,
 )
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 NAMES = ("benign", "flood", "scan")
 
 

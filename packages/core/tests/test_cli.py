@@ -255,7 +255,7 @@ class TestJson:
             ["data", "audit", "a.csv", "--labeller", "inline"],
             ["plugins", "list"],
             ["plugins", "doctor"],
-            ["bench", "--room", "evaluate", "--flows", "200"],
+            ["bench", "--room", "evaluate", "--size", "200", "--seconds", "0"],
         ):
             code, out, err = call(*args, "--json")
             assert (code, err) == (0, ""), args

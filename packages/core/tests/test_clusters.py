@@ -18,6 +18,8 @@ from netvigil.seeds import MethodRun, SeedResults
 
 from . import fakes
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 PARTITIONS = st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 2)), min_size=2, max_size=60)
 
 

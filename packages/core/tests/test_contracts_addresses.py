@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netvigil.addresses import combine, flow_keys, mix, text_keys
+
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
 
 # Enough to meet every oddity, without a limit of time on a busy machine.
 FEW = settings(max_examples=40, deadline=None)

@@ -13,6 +13,8 @@ from netvigil.contracts.flows import EXAMPLES, TEXT
 from netvigil.errors import ContractError
 from netvigil.testing.strategies import flow_tables
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 # Enough to meet every oddity, without a limit of time on a busy machine.
 FEW = settings(max_examples=40, deadline=None)
 

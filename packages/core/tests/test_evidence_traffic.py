@@ -16,6 +16,8 @@ from netvigil.truth import ATTACK, BENIGN
 
 from . import fakes
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 
 def flows(count: int = 400, *, seed: int = 0) -> FlowTable:
     return fakes.make_flows(fakes.traffic(count, seed=seed))

@@ -20,6 +20,8 @@ from netvigil.pipeline import assemble
 
 from . import fakes
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 
 class BenignMean(fakes.Center):
     """Centres on the flows that labels call benign."""

@@ -13,6 +13,8 @@ from netvigil.planting import COUNTERS, KINDS, plant
 from netvigil.testing.strategies import flow_tables
 from netvigil.testing.synthetic import traffic
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 
 @pytest.fixture(scope="module")
 def flows() -> FlowTable:

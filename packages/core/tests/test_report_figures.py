@@ -14,6 +14,8 @@ from netvigil.report.runs import Edge
 
 from . import fakes, finished
 
+PROJECTED = projections._projected  # before `plain_points` of conftest.py replaces it
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -134,7 +136,12 @@ class TestGraph:
             report.traffic_graph(run, 99_999)
 
 
+@pytest.mark.slow
 class TestProjections:
+    @pytest.fixture(autouse=True)
+    def _real_points(self, monkeypatch):
+        monkeypatch.setattr(projections, "_projected", PROJECTED)
+
     @pytest.mark.parametrize("method", ["pca", "t-sne"])
     @pytest.mark.parametrize("dims", [2, 3])
     def test_points_lie_in_a_box_and_are_repeatable(self, run, method, dims):

@@ -109,6 +109,7 @@ def test_each_alert_stands_beside_what_is_usual(labelled, text):
     assert any(line[1] == "x_a" for line in beside)
 
 
+@pytest.mark.slow
 def test_without_labels_it_says_so_and_leaves_out_what_needs_them(tmp_path):
     rows = {name: column for name, column in fakes.traffic().items() if name != "label"}
     folder = finished.run(tmp_path, rows, labels=None, train={"drop_attacks": False})
@@ -121,6 +122,7 @@ def test_without_labels_it_says_so_and_leaves_out_what_needs_them(tmp_path):
     assert not page.data[0]["labelled"]
 
 
+@pytest.mark.slow
 def test_no_alert_one_window_and_no_clock_are_said(tmp_path):
     folder = finished.run(
         tmp_path,
@@ -137,6 +139,7 @@ def test_no_alert_one_window_and_no_clock_are_said(tmp_path):
     assert "which has no clock" in text
 
 
+@pytest.mark.slow
 def test_hostile_text_is_only_text(tmp_path):
     evil = finished.HOSTILE
     rows = finished.changed(
@@ -193,6 +196,7 @@ def test_a_run_that_was_explained_says_what_its_alerts_rest_on(why):
     assert "without the leading" in section
 
 
+@pytest.mark.slow
 def test_hostile_text_of_an_explanation_is_only_text(why):
     text = to_html([open_run(why)])
     assert "<script>alert" not in text
@@ -207,6 +211,7 @@ def test_a_run_that_was_not_explained_has_no_such_section(text):
     assert "What the alerts rest on" not in text
 
 
+@pytest.mark.slow
 def test_explanations_without_a_flow_or_a_feature_leave_out_what_needs_them(why, tmp_path):
     folder = shutil.copytree(why, tmp_path / "run")
     found = Explanations.load(folder / FILE)
@@ -226,6 +231,7 @@ def test_explanations_that_are_damaged_are_refused(why, tmp_path):
         open_run(folder)
 
 
+@pytest.mark.slow
 def test_several_runs_get_a_tab_each_and_one_table(labelled, tmp_path):
     other = finished.run(tmp_path / "other", fakes.traffic(seed=3))
     runs, notes = open_runs([labelled, other])
@@ -244,6 +250,7 @@ def test_a_page_holds_some_runs_only(labelled):
         to_html([run] * 9)
 
 
+@pytest.mark.slow
 def test_it_appears_whole_or_not_at_all(labelled, tmp_path, monkeypatch):
     target = tmp_path / "new" / "report.html"
     write_page([open_run(labelled)], target)
@@ -259,6 +266,7 @@ def test_it_appears_whole_or_not_at_all(labelled, tmp_path, monkeypatch):
     assert [path.name for path in target.parent.iterdir()] == ["report.html"]
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_page(labelled, text):
     assert to_html([open_run(labelled)]) == text
 

@@ -20,6 +20,8 @@ from netvigil.testing.synthetic.campaigns import CASTS, HABITS, apportion
 from netvigil.testing.synthetic.routines import routines
 from netvigil.testing.synthetic.world import World
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 
 @pytest.fixture(scope="module")
 def capture():

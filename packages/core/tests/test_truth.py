@@ -31,6 +31,8 @@ from netvigil.truth import (
 
 from . import fakes
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 S = 1_000_000
 
 

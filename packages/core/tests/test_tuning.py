@@ -23,6 +23,8 @@ from netvigil.truth import ATTACK
 from . import fakes, tunable
 from .tunable import Learner, search
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 pytest.importorskip("optuna")
 
 AGREEMENT = {"objective": "seed-agreement"}

@@ -18,6 +18,8 @@ from netvigil.tuning.workers import THREADS, _answer, _thread_limit
 from . import fakes
 from .tunable import log_lines, search
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 pytest.importorskip("optuna")
 
 

@@ -13,6 +13,8 @@ from netvigil.phases import Phases
 
 from . import fakes
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 
 class Whole(fakes.FlowHost):
     """One window of everything there is, of which features need not wait."""

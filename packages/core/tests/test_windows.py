@@ -21,6 +21,8 @@ from netvigil.windows import SpooledWindows, build_windows, spool_windows
 
 from . import fakes
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 FEW = hypothesis_settings(max_examples=15, deadline=None)
 CONTRACT = FeatureContract(numeric=("x_mean_ps", "x_psh_packets"), categories=())
 FIELDS = [

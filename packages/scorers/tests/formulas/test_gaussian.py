@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from sklearn.covariance import EllipticEnvelope
 
 from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer
+
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
 
 BY_NAME = {detector.name: detector for detector in DETECTORS}
 

@@ -9,6 +9,8 @@ from netvigil_scorers.formulas import kernel
 from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer
 from netvigil_scorers.sklearn_configs import NystroemOcsvmConfig
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 DETECTOR = next(detector for detector in DETECTORS if detector.name == "nystroem-ocsvm")
 
 

@@ -7,6 +7,8 @@ from pydantic import ValidationError
 from netvigil.protocols import Calibration
 from netvigil_scorers.thresholds.evt import EvtConfig, choose, fit_tail
 
+pytestmark = pytest.mark.slow  # nothing that is installed elsewhere can change it
+
 
 def pareto(shape: float, scale: float, count: int, seed: int = 0):
     """Draw from a generalised Pareto distribution by inverting its distribution function."""
