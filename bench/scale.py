@@ -1,7 +1,7 @@
 """From a hundred thousand to a hundred million flows: does cost stay linear, and memory flat?
 
     uv run python bench/scale.py                          # 10^5, 10^6 and 10^7 flows, minutes
-    uv run python bench/scale.py --huge                   # 10^8 too: hours, and 40 GB of disk
+    uv run python bench/scale.py --huge                   # 10^8 too: ten times that, 20 GB of disk
     uv run python bench/scale.py --encoder autographad --set encoder.epochs=5
 
 A network of fixed size, and ever more hours of its traffic, are generated in pieces and written as
@@ -210,6 +210,7 @@ def judged(runs: Sequence[Mapping[str, Any]], limits: Limits) -> dict[str, Any]:
 def figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw time and memory over flows, a line for each phase."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     from netvigil.report.theme import INK, drawn, series
 
@@ -228,10 +229,22 @@ def figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
         times.set(title="Time", xlabel="flows", ylabel="seconds")
         memory.set(title="Peak memory of the process", xlabel="flows", ylabel="MB")
         memory.set_ylim(bottom=0)
+        # The style obeys no mathematics, which the usual labels of such axes are made of.
+        for axis in (times.xaxis, times.yaxis, memory.xaxis):
+            axis.set_major_formatter(FuncFormatter(_plain))
+            axis.set_minor_formatter(NullFormatter())
         times.legend()
         return made
 
     return draw()
+
+
+def _plain(value: float, _: int | None = None) -> str:
+    """Return a power of ten as people say it: 0.1, 10, 100 k, 10 M."""
+    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= unit:
+            return f"{value / unit:g}{name}"
+    return f"{value:g}"
 
 
 def _proportional(times: Axes, runs: Sequence[Mapping[str, Any]], color: str) -> None:
@@ -291,10 +304,10 @@ EXAMPLE = "Example: uv run python bench/scale.py --sizes 100000,1000000 --out /t
 
 @click.command(epilog=EXAMPLE, help=(__doc__ or "").split("\n", maxsplit=1)[0])
 @click.option("--sizes", help="Flows of each size, with commas. Default: 10^5, 10^6, 10^7.")
-@click.option("--huge", is_flag=True, help="Also 10^8 flows: hours, and about 40 GB of disk.")
+@click.option("--huge", is_flag=True, help="Also 10^8 flows, which need about 20 GB of disk.")
 @click.option("--encoder", default="raw", show_default=True, help="Encoder of the bundle.")
 @click.option("--scorer", help="Scorer. Default: weighted-terms for autographad, else pca.")
-@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE")
+@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="As in fit.")
 @click.option("--fit", "fitted_on", default=200_000, show_default=True, help="Flows to fit on.")
 @click.option("--rate", default=100.0, show_default=True, help="Flows a second of the network.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the generated flows.")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,12 +21,12 @@ from netvigil.plugins import HOOKS, Plugins, load_plugins
 from netvigil.store import FlowStore
 from netvigil.testing import conformance
 from netvigil.testing.synthetic import stream
+from tests.commands import netvigil
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from tests.conftest import Member
 
-NETVIGIL = Path(sys.executable).with_name("netvigil")
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -91,18 +89,20 @@ def test_experiments_name_parts_that_exist_and_fit(text: str, plugins: Plugins) 
     assemble(experiment, plugins, base=ROOT)
 
 
-def test_the_front_page_goes_from_flows_to_alerts(tmp_path: Path) -> None:
+def test_the_front_page_goes_from_flows_to_alerts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Run its commands on generated flows, which stand in for the captures."""
     (experiment,) = [text for where, text in _blocks("toml") if where == ROOT.name]
     (tmp_path / "experiment.toml").write_text(experiment, "utf-8")
     days = {"monday": 3_000, "tuesday": 1_000}
     for seed, (day, flows) in enumerate(days.items()):
         FlowStore.write(stream(flows, seed=seed), tmp_path / f"{day}.parquet")
+    monkeypatch.chdir(tmp_path)
     for call in _commands():
         _, verb, *words = shlex.split(call.replace(".pcap", ".parquet"))
         if verb in ("fit", "detect"):
-            command = [str(NETVIGIL), verb, *words]
-            subprocess.run(command, cwd=tmp_path, check=True)
+            netvigil(verb, *words)
     scores = pq.read_table(tmp_path / "tuesday" / "scores.parquet")
     assert scores.num_rows == days["tuesday"]
     assert (tmp_path / "tuesday" / "alerts.jsonl").read_text("utf-8").count("\n") > 0

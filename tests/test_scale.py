@@ -48,6 +48,8 @@ def test_every_size_is_measured_and_drawn(tmp_path: Path, monkeypatch: pytest.Mo
     picture = (tmp_path / "scale.svg").read_text("utf-8")
     assert "Peak memory" in picture
     assert "detect" in picture
+    assert "math" not in picture
+    assert "1 k<" in picture
 
 
 def test_a_step_runs_in_an_interpreter_of_its_own(tmp_path: Path) -> None:
