@@ -123,6 +123,15 @@ def test_growth_is_looked_at_three_times_before_it_fails(compare):
     compare(processes)
     looks = [cases for side, what, cases in processes.asked if (side, what) == ("head", "growth")]
     assert looks == [("a", "b"), ("a",), ("a",)]
+    looks = [cases for side, what, cases in processes.asked if (side, what) == ("base", "growth")]
+    assert looks == [("a",)] * 3
+
+
+def test_what_is_clean_on_head_is_not_counted_on_base(compare):
+    processes = Processes(a={}, b={"objects": 1.0})
+    compare(processes)
+    looks = [(side, cases) for side, what, cases in processes.asked if what == "objects"]
+    assert looks == [("head", ("a", "b")), ("base", ("b",))]
 
 
 def test_cases_of_one_side_only_are_named(compare):

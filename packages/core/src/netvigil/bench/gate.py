@@ -33,6 +33,8 @@ class Plan:
         rounds, most: rounds of every case, and at most of one that is unsure
         seconds: least time of the timed calls of one process
         within_s: after so many seconds nothing is begun that can be left out
+        quick: hot paths only, and no detectors: theirs is the speed of the libraries they wrap,
+            which take longer to import than to measure
         kept: case -> A/A noise that an earlier calibration found
     """
 
@@ -47,7 +49,7 @@ class Plan:
     within_s: float = math.inf
     threads: int = 1
     cpu: int | None = None
-    hot_only: bool = False
+    quick: bool = False
     instructions: bool = False
     kept: Mapping[str, float] = field(default_factory=dict)
 
@@ -232,23 +234,38 @@ class _Gate:
                     self._rounds(cases, self.plan.rounds)
 
     def _objects(self) -> None:
+        """Count on head; on base only where head has some, which may be what it always had."""
         for package, cases in self._packages(self.seen).items():
-            hot = [name for name in cases if self.seen[name].about["hot"]]
-            for side in (0, 1) if hot else ():
+            names = [name for name in cases if self.seen[name].about["hot"]]
+            for side in (1, 0):
+                if not names:
+                    break
                 self.tell(f"{package}, objects, {self.sides[side].name}")
-                for name, answer in self._ask(side, "objects", hot).items():
+                for name, answer in self._ask(side, "objects", names).items():
                     self.seen[name].objects[side] = answer["objects"]
                     self.seen[name].steps[side] = answer["steps"]
+                names = [name for name in names if rules.counted(*self._counts(name))]
+
+    def _counts(self, name: str) -> tuple[float, float]:
+        return self.seen[name].objects[1], self.seen[name].steps[1]
 
     def _growth(self) -> None:
+        """Look at head; where it is steep, at both sides and again."""
         for package, cases in self._packages(self.seen).items():
             names = [name for name in cases if self.seen[name].about["unit"] == "flows"]
-            for _ in range(rules.GROWTH_LOOKS):
-                for side in (0, 1) if names else ():
-                    self.tell(f"{package}, growth, {self.sides[side].name}")
-                    for name, answer in self._ask(side, "growth", names).items():
-                        self.seen[name].growth[side].append(rules.exponent(answer["growth"]))
+            self._grow(package, 1, names)
+            names = [name for name in names if rules.steep(self._exponents(name)[1])]
+            for look in range(rules.GROWTH_LOOKS):
+                self._grow(package, 0, names)
+                if look:
+                    self._grow(package, 1, names)
                 names = [n for n in names if rules.grows(*self._exponents(n)) and not self._late()]
+
+    def _grow(self, package: str, side: int, names: Sequence[str]) -> None:
+        if names:
+            self.tell(f"{package}, growth, {self.sides[side].name}")
+            for name, answer in self._ask(side, "growth", names).items():
+                self.seen[name].growth[side].append(rules.exponent(answer["growth"]))
 
     def _exponents(self, name: str) -> tuple[float, float]:
         base, head = self.seen[name].growth
@@ -312,7 +329,7 @@ def _chosen(has: Mapping[str, dict[str, Any]], plan: Plan) -> dict[str, dict[str
         for name, about in has.items()
         if (not plan.packages or about["package"] in plan.packages)
         and (not plan.cases or name in plan.cases)
-        and (about["hot"] or not plan.hot_only)
+        and (not plan.quick or (about["hot"] and about["room"] != "score"))
     }
 
 

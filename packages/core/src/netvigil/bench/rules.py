@@ -63,8 +63,9 @@ def reasons(facts: Facts) -> Iterator[str]:
         base, head = facts.growth
         yield f"grows: time like n^{head:.2f}, before n^{base:.2f}"
     for what, (base, head) in (("objects", facts.objects), ("steps", facts.steps)):
-        if facts.hot and head > max(base, 0.0) + PER_FLOW:
-            yield f"Python {what} per flow: {head:.2f}, before {max(base, 0.0):.2f}"
+        before = 0.0 if math.isnan(base) else max(base, 0.0)
+        if facts.hot and head > before + PER_FLOW:
+            yield f"Python {what} per flow: {head:.2f}, before {before:.2f}"
     base, head = facts.instructions
     if head > base * (1 + LEAST):
         yield f"instructions: {head / base:.2f}x"
@@ -106,9 +107,19 @@ def exponent(growth: Sequence[Sequence[float]]) -> float:
     ).slope
 
 
+def steep(exponent: float) -> bool:
+    """Whether time grows clearly faster than its input."""
+    return exponent > STEEP
+
+
 def grows(base: float, head: float) -> bool:
     """Whether time grows too fast, and faster than it did."""
-    return head > STEEP and head - base > STEEPER
+    return steep(head) and head - base > STEEPER
+
+
+def counted(objects: float, steps: float) -> bool:
+    """Whether there are Python objects or steps for each flow."""
+    return objects > PER_FLOW or steps > PER_FLOW
 
 
 def modules(base: int | None, head: int | None) -> Iterator[str]:

@@ -106,10 +106,8 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
 
 
 def _both(values: tuple[float, float], form: str) -> str:
-    if any(math.isnan(value) for value in values):
-        return ""
-    base, head = (format(value, form) for value in values)
-    return head.removeprefix("-") if base == head else f"{base} → {head}"
+    base, head = ("" if math.isnan(value) else format(value + 0.0, form) for value in values)
+    return f"{base} → {head}" if base and base != head else head
 
 
 def _plain(text: str) -> str:
