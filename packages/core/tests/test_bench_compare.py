@@ -161,7 +161,7 @@ def test_when_time_is_over_nothing_optional_begins(compare):
     outcome = compare(processes, replace(PLAN, within_s=-1.0))
     assert {what for _, what, _ in processes.asked} == {"list", "time"}
     assert outcome.cases[0].facts.change.rounds == 4
-    assert outcome.notes == ("No time was left for: objects.", "No time was left for: growth.")
+    assert outcome.notes == ("No time was left for: growth.", "No time was left for: objects.")
 
 
 def test_more_modules_fail():

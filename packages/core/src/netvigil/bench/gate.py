@@ -133,7 +133,7 @@ class _Gate:
     def run(self) -> Outcome:
         self._find()
         self._rounds(self.seen, self.plan.rounds)
-        for what, look in (("objects", self._objects), ("growth", self._growth)):
+        for what, look in (("growth", self._growth), ("objects", self._objects)):
             if self._late():
                 self.notes.append(f"No time was left for: {what}.")
             else:
