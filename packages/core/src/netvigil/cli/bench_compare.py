@@ -124,7 +124,7 @@ def _plan(options: Mapping[str, Any]) -> Plan:
         kept=_kept(options["floors"]),
     )
     if options["quick"]:
-        plan = replace(plan, rounds=3, most=9, seconds=0.2, within_s=280.0, quick=True)
+        plan = replace(plan, rounds=3, most=9, seconds=0.2, within_s=230.0, quick=True)
     if options["within"] is not None:
         plan = replace(plan, within_s=options["within"])
     return plan
