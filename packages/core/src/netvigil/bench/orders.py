@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netvigil.bench.sides import Side, output_of
+from netvigil.bench.sides import Side
 from netvigil.errors import RunError
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -134,14 +134,3 @@ def listed(side: Side, limits: Limits = Limits()) -> dict[str, dict[str, Any]]:
         msg = f"'{side.name}' brings no benchmark."
         raise RunError(msg, do="Compare revisions whose plugins have `netvigil_benchmarks`.")
     return found
-
-
-def version_of(side: Side) -> str:
-    """Return the Python version and the versions of the libraries that decide speed."""
-    code = (
-        "import importlib.metadata as m, platform; "
-        "print(platform.python_version(), *[f'{n} {m.version(n)}' for n in "
-        "('numpy', 'pyarrow', 'polars', 'torch', 'scikit-learn') "
-        "if any(d.name == n for d in m.distributions())], sep=', ')"
-    )
-    return output_of([str(side.python), "-P", "-c", code])
