@@ -19,11 +19,11 @@ from bench.baselines import pyg_heterognn as pyg
 from netvigil.classes import class_codes, class_names
 from netvigil.contracts import LabelTable, WindowGraphs
 from netvigil.protocols import Watch
-from netvigil.testing.synthetic.windows import windows
+from netvigil.testing.synthetic.windows import labels_of, windows
 from netvigil.torch.generators import build
 from netvigil.torch.training import fit_network
 from netvigil_heterognn.batch import HeteroBatch
-from netvigil_heterognn.benchmarks import FEATURES, WINDOW, labels_of
+from netvigil_heterognn.benchmarks import FEATURES, WINDOW
 from netvigil_heterognn.classifier import HeteroFlowGNN
 from netvigil_heterognn.config import HeteroFlowGNNConfig
 from netvigil_heterognn.learner import Known, Learner

@@ -7,7 +7,7 @@ from typing import Any
 
 from netvigil.bench.limits import Needs
 from netvigil.contracts import WindowGraphs
-from netvigil.testing.synthetic.windows import windows
+from netvigil.testing.synthetic.windows import windows_of
 from netvigil.torch.device import resolve_device, settle
 from netvigil.torch.generators import generator
 from netvigil.torch.stepping import Steps
@@ -107,7 +107,4 @@ def _read(graphs: WindowGraphs) -> float:
 
 
 def _windows(flows: int, seed: int) -> WindowGraphs:
-    size = min(WINDOW, flows)
-    # The first window holds one flow and the second none.
-    count = 2 + max(1, round(flows / size))
-    return windows(count, seed=seed, flows=size, nodes=HOSTS, features=FEATURES)
+    return windows_of(flows, per_window=WINDOW, seed=seed, nodes=HOSTS, features=FEATURES)

@@ -7,7 +7,7 @@ from typing import Any
 
 from netvigil.bench.limits import Needs
 from netvigil.contracts import WindowGraphs
-from netvigil.testing.synthetic.windows import windows
+from netvigil.testing.synthetic.windows import windows_of
 from netvigil.torch.device import resolve_device, settle
 from netvigil.torch.generators import build, generator
 from netvigil.torch.stepping import Steps
@@ -118,7 +118,5 @@ def _products(flows: int) -> float:
 
 
 def _windows(flows: int, per_window: int, seed: int) -> WindowGraphs:
-    size = min(per_window, flows)
-    # The first window holds one flow and the second none.
-    count = 2 + max(1, round(flows / size))
-    return windows(count, seed=seed, flows=size, nodes=12 + size // 90, features=FEATURES)
+    nodes = 12 + min(per_window, flows) // 90
+    return windows_of(flows, per_window=per_window, seed=seed, nodes=nodes, features=FEATURES)

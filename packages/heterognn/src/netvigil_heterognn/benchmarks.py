@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from netvigil.contracts import LabelTable, WindowGraphs
-from netvigil.testing.synthetic.windows import windows
+from netvigil.contracts import WindowGraphs
+from netvigil.testing.synthetic.windows import labels_of, windows_of
 from netvigil.torch.device import settle
 from netvigil_heterognn.classifier import HeteroFlowGNN
 from netvigil_heterognn.config import HeteroFlowGNNConfig
@@ -60,14 +57,4 @@ class ClassifyBenchmark:
 
 
 def _windows(flows: int, seed: int) -> WindowGraphs:
-    size = min(WINDOW, flows)
-    # The first window holds one flow and the second none.
-    count = 2 + max(1, round(flows / size))
-    return windows(count, seed=seed, flows=size, nodes=40, features=FEATURES)
-
-
-def labels_of(graphs: WindowGraphs) -> LabelTable:
-    """Call flows attacks whose first feature is positive, of four kinds in turn."""
-    truth = np.asarray(graphs.flow_x[:, 0]) > 0
-    kinds = np.array([f"kind-{number}" for number in range(4)])[np.arange(len(truth)) % 4]
-    return LabelTable.of(np.asarray(graphs.flow_id), truth, pa.array(kinds.tolist(), pa.string()))
+    return windows_of(flows, per_window=WINDOW, seed=seed, nodes=40, features=FEATURES)

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import torch
 
 from netvigil.bench.limits import Needs
-from netvigil.contracts import LabelTable, WindowGraphs
-from netvigil.testing.synthetic.windows import windows
+from netvigil.contracts import WindowGraphs
+from netvigil.testing.synthetic.windows import labels_of, windows
 from netvigil.torch.device import resolve_device, settle
 from netvigil.torch.generators import generator
 from netvigil.torch.rows import RowBatch
@@ -110,7 +108,7 @@ class TeachBenchmark:
     def setup(self, flows: int, *, seed: int) -> Any:
         """Return windows of about `flows` flows together, with labels."""
         graphs = _windows(flows, seed)
-        return graphs, _labels(graphs), seed
+        return graphs, labels_of(graphs), seed
 
     def run(self, prepared: Any) -> int:
         """Train on them once."""
@@ -129,7 +127,7 @@ class ClassifyBenchmark:
     def setup(self, flows: int, *, seed: int) -> Any:
         """Return a fitted classifier and windows of about `flows` flows together."""
         train = _windows(TRAIN_FLOWS, seed)
-        made = _mlp(self.device).fit([train], _labels(train), seed=seed)
+        made = _mlp(self.device).fit([train], labels_of(train), seed=seed)
         return made, _windows(flows, seed + 1)
 
     def run(self, prepared: Any) -> int:
@@ -155,10 +153,3 @@ def _mlp(device: str) -> TrainedClassifier:
 def _windows(flows: int, seed: int) -> WindowGraphs:
     # The first window holds one flow and the second none.
     return windows(3, seed=seed, flows=flows, features=FEATURES, schema="flows-only")
-
-
-def _labels(graphs: WindowGraphs) -> LabelTable:
-    """Call flows attacks whose first feature is positive, of four kinds in turn."""
-    truth = np.asarray(graphs.flow_x[:, 0]) > 0
-    kinds = pa.array([f"kind-{number % 4}" for number in range(len(truth))], pa.string())
-    return LabelTable.of(np.asarray(graphs.flow_id), truth, kinds)

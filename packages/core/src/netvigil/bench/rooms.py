@@ -26,6 +26,7 @@ from netvigil.protocols import Scoring
 from netvigil.report.runs import open_runs
 from netvigil.report.write import write_page
 from netvigil.testing.synthetic import Traffic, traffic, windows
+from netvigil.testing.synthetic.windows import windows_of
 
 ATTACKS = 0.04  # the attack share of UNSW-NB15 as NetFlow version 2
 RESAMPLES = 20
@@ -86,10 +87,9 @@ class ExplainPermutation:
         encoder, scorer = Logs(NoConfig()), Middle(NoConfig())
         train = windows(3, seed=seed, flows=1_000, features=FEATURES, schema="flows-only")
         scorer.fit(encoder.encode(train), seed=seed)
-        size = min(WINDOW, flows)
-        # The first window holds one flow and the second none.
-        count = 2 + max(1, round(flows / size))
-        graphs = windows(count, seed=seed, flows=size, features=FEATURES, schema="flows-only")
+        graphs = windows_of(
+            flows, per_window=WINDOW, seed=seed, nodes=12, features=FEATURES, schema="flows-only"
+        )
         scoring = Scoring(
             score=lambda asked: scorer.score(encoder.encode(asked)).score,
             encoder=encoder,

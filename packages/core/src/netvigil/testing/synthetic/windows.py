@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
-from netvigil.contracts import WindowGraphs
+from netvigil.contracts import LabelTable, WindowGraphs
 
 WINDOW_US = 180_000_000
 SERVICES = 5
@@ -52,3 +53,25 @@ def windows(
         node_key=np.concatenate([np.empty(0, np.uint64), *([] if bare else keys)]),
         flow_service=None if bare else service,
     )
+
+
+def windows_of(
+    flows: int,
+    *,
+    per_window: int,
+    seed: int,
+    nodes: int,
+    features: int,
+    schema: str = "flow-host",
+) -> WindowGraphs:
+    """Make windows of about `per_window` flows each, and about `flows` of them together."""
+    size = min(per_window, flows)
+    count = 2 + max(1, round(flows / size))  # the first holds one flow and the second none
+    return windows(count, seed=seed, flows=size, nodes=nodes, features=features, schema=schema)
+
+
+def labels_of(graphs: WindowGraphs) -> LabelTable:
+    """Call flows attacks whose first feature is positive, of four kinds in turn."""
+    truth = np.asarray(graphs.flow_x[:, 0]) > 0
+    kinds = pa.array([f"kind-{number % 4}" for number in range(len(truth))], pa.string())
+    return LabelTable.of(np.asarray(graphs.flow_id), truth, kinds)
