@@ -28,10 +28,9 @@ def table(n, first=0) -> ScoreTable:
 class TestScoreFile:
     def test_batches_come_back_as_one_table_with_the_cut(self, tmp_path):
         path = tmp_path / "s.parquet"
-        file = ScoreFile(path, cut=2.0, bundle="abc")
-        for first in (0, 5, 12):
-            file.add(table(7 if first == 5 else 5, first))
-        file.close()
+        with ScoreFile(path, cut=2.0, bundle="abc") as file:
+            for first in (0, 5, 12):
+                file.add(table(7 if first == 5 else 5, first))
         found, cut = read_scores(path)
         assert cut == 2.0
         assert file.flows == len(found) == 17
@@ -41,11 +40,16 @@ class TestScoreFile:
         assert raw.schema.metadata[b"netvigil.bundle"] == b"abc"
 
     def test_a_full_disk_is_said_once(self, tmp_path, monkeypatch):
-        def full(self, *_, **__):
-            raise OSError(errno.ENOSPC, "No space left on device")
+        path = tmp_path / "s.parquet"
+        close = pq.ParquetWriter.close
+
+        def full(self):
+            if self.where == path:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            close(self)  # another's, that is collected meanwhile
 
         def write():
-            with ScoreFile(tmp_path / "s.parquet", cut=0.0, bundle="") as file:
+            with ScoreFile(path, cut=0.0, bundle="") as file:
                 monkeypatch.setattr(pq.ParquetWriter, "close", full)
                 file.add(table(3))
                 msg = "the alert file, say"
@@ -57,9 +61,8 @@ class TestScoreFile:
 
     @pytest.mark.parametrize("cut", [np.inf, -np.inf, 1e-320, 0.1 + 0.2])
     def test_any_cut_survives(self, tmp_path, cut):
-        file = ScoreFile(tmp_path / "s.parquet", cut=cut, bundle="")
-        file.add(table(1))
-        file.close()
+        with ScoreFile(tmp_path / "s.parquet", cut=cut, bundle="") as file:
+            file.add(table(1))
         assert read_scores(tmp_path / "s.parquet")[1] == cut
 
     def test_what_is_no_score_file(self, tmp_path):
@@ -95,10 +98,9 @@ class TestScoreStore:
         return fakes.write_store(tmp_path / "f.parquet", fakes.make_flows(rows))
 
     def score(self, pipeline, store, path, cut):
-        file = ScoreFile(path, cut=cut, bundle="abc")
         counted = []
-        alerts = list(score_store(pipeline, store, file, "abc", counted.append))
-        file.close()
+        with ScoreFile(path, cut=cut, bundle="abc") as file:
+            alerts = list(score_store(pipeline, store, file, "abc", counted.append))
         assert sum(counted) == len(store)
         return pa.concat_tables([a.table for a in alerts])
 
