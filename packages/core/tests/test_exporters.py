@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netvigil.contracts import ALERTS, AlertTable
 from netvigil.exporters import Jsonl
@@ -53,6 +57,35 @@ def test_text_from_traffic_stays_inside_its_line(tmp_path):
     assert all(32 <= byte < 127 for byte in raw[:-1])
     assert json.loads(raw)["src_ip"] == HOSTILE
     assert json.loads(raw)["reasons"] == [HOSTILE]
+
+
+TEXT = st.text(max_size=9) | st.sampled_from(["", "\n", "]\n[", "%s", '"', "null", "\\", HOSTILE])
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "src_ip": st.none() | TEXT,
+                "src_port": st.none() | st.integers(0, 65_535),
+                "score": st.floats(min_value=1.5, allow_nan=False),
+                "reasons": st.none() | st.lists(st.none() | TEXT, max_size=3),
+            },
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_each_line_is_what_json_makes_of_its_row(rows):
+    times = {"start": "2026-02-25T06:13:20.000000+00:00", "end": "2026-02-25T06:13:20.000001+00:00"}
+    made = alerts(*rows)
+    with TemporaryDirectory() as folder:
+        target = Path(folder) / "alerts.jsonl"
+        Jsonl().export([made], target)
+        assert target.read_text("ascii").splitlines() == [
+            json.dumps(row | times) for row in made.table.to_pylist()
+        ]
 
 
 def test_a_source_without_clock_has_alerts_without_times(tmp_path):

@@ -195,10 +195,13 @@ class TestSpool:
         rows = {n: v for n, v in fakes.traffic(50).items() if n != "label"}
         flows = fakes.make_flows(rows)
         x = np.zeros((50, 2), np.float32)
-        x[30, 1] = np.inf
-        features = FlowFeatures(x, ("x_a", "x_b"))
+        x[flows.flow_id == flows.flow_id[30], 1] = np.inf
+
+        def features_of(some):
+            return FlowFeatures(x[np.isin(flows.flow_id, some.flow_id)], ("x_a", "x_b"))
+
         with pytest.raises(ContractError, match="NaN or infinity"):
-            spool_windows([(0, flows)], lambda _: features, builder(kind), tmp_path)
+            spool_windows([(0, flows)], features_of, builder(kind), tmp_path)
 
     def test_large_features_are_no_gaps(self, tmp_path):
         rows = {n: v for n, v in fakes.traffic(50).items() if n != "label"}

@@ -172,10 +172,13 @@ def extract(flows: FlowTable, contract: FeatureContract) -> FlowFeatures:
         if name in TIMES:
             x[:, column] = _seconds(values, contract.origin_us)
             continue
-        # Arrow hands nulls of a float column over as NaN. Rounding a counter is what we want, and
-        # `safe` would refuse; NumPy rounds the columns without nulls to the same bits.
-        nulls = values.null_count > 0
-        x[:, column] = (values.cast(pa.float32(), safe=False) if nulls else values).to_numpy()
+        place = 0
+        for chunk in values.chunks:
+            # Arrow hands nulls of a float column over as NaN. Rounding a counter is what we want,
+            # and `safe` would refuse; NumPy rounds the columns without nulls to the same bits.
+            known = chunk.cast(pa.float32(), safe=False) if chunk.null_count else chunk
+            x[place : place + len(chunk), column] = known.to_numpy(zero_copy_only=False)
+            place += len(chunk)
     categories = {name: _category(flows.table[name]) for name in contract.categories}
     return FlowFeatures(x=x, names=contract.numeric, categories=categories)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -143,27 +143,47 @@ def score_store(
 ) -> Iterator[AlertTable]:
     """Score every flow of a store, writing scores and yielding alerts as the windows stream by.
 
-    The next batch of windows is made in a thread of its own while one is scored.
+    Windows are made in one thread and scored in another, while this one writes those before. At
+    most five batches of windows are alive at once.
     """
-    cut_of, clocked = follow(pipeline.threshold), store.info.time_basis == "clock"
-    # What comes before the encoder is as much work as what comes from there on.
-    for flows, windows in ahead(walk(pipeline, store)):
-        encoded = encode_checked(pipeline.encoder, pipeline.assembly.encoder.name, windows)
-        table = pipeline.scorer.score(encoded)
-        verdict = None if pipeline.assembly.classifier is None else verdicts(encoded)
-        cuts = cut_of(flows.start_us if clocked else None, table.score)
-        scores.add(table, cuts, verdict=verdict)
+    clocked = store.info.time_basis == "clock"
+    for scored in ahead(_scored(pipeline, ahead(walk(pipeline, store)), clocked=clocked)):
+        scores.add(scored.scores, scored.cuts, verdict=scored.verdict)
         yield alerts_of(
             pipeline,
-            flows,
-            table.score,
-            windows.flow_x,
+            scored.flows,
+            scored.scores.score,
+            scored.windows.flow_x,
             bundle,
-            cut=cuts,
-            verdict=verdict,
-            errors=errors_at(pipeline, windows, np.flatnonzero(table.score > cuts)),
+            cut=scored.cuts,
+            verdict=scored.verdict,
+            errors=scored.errors,
         )
-        advance(len(table))
+        advance(len(scored.scores))
+
+
+class _Scored(NamedTuple):
+    """What is written of a batch of windows."""
+
+    flows: FlowTable
+    windows: WindowGraphs
+    scores: ScoreTable
+    cuts: Cuts
+    verdict: Verdicts | None
+    errors: NDArray[np.float32] | None
+
+
+def _scored(
+    pipeline: Pipeline, walked: Iterator[tuple[FlowTable, WindowGraphs]], *, clocked: bool
+) -> Iterator[_Scored]:
+    cut_of = follow(pipeline.threshold)
+    for flows, windows in walked:
+        encoded = encode_checked(pipeline.encoder, pipeline.assembly.encoder.name, windows)
+        scores = pipeline.scorer.score(encoded)
+        cuts = cut_of(flows.start_us if clocked else None, scores.score)
+        verdict = None if pipeline.assembly.classifier is None else verdicts(encoded)
+        errors = errors_at(pipeline, windows, np.flatnonzero(scores.score > cuts))
+        yield _Scored(flows, windows, scores, cuts, verdict, errors)
 
 
 def errors_at(

@@ -25,9 +25,14 @@ def far_features(profile: FeatureProfile, x: NDArray[np.float32]) -> list[list[s
     """
     z = _deviations(profile, x)
     top = np.argsort(-np.abs(z), axis=1, kind="stable")[:, :TOP]
+    rows = zip(top.tolist(), np.take_along_axis(z, top, axis=1).tolist(), strict=True)
     return [
-        [_sentence(profile.names[k], float(z[i, k])) for k in row if abs(z[i, k]) >= UNUSUAL]
-        for i, row in enumerate(top)
+        [
+            _sentence(profile.names[k], far)
+            for k, far in zip(*row, strict=True)
+            if abs(far) >= UNUSUAL
+        ]
+        for row in rows
     ]
 
 

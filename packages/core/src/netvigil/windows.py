@@ -25,6 +25,7 @@ from netvigil.errors import ContractError
 from netvigil.protocols import GraphBuilder
 
 BATCH_FLOWS = 131_072  # flows per batch of windows: 35 MB of 70 features
+_STEP = 2 * BATCH_FLOWS  # flows whose features are made at once; what waited and the next batch
 
 
 def build_windows(
@@ -35,43 +36,39 @@ def build_windows(
     """Build windows from batches of flows in time order; no window is split between two batches.
 
     Each batch comes with the row number of its first flow in the stream, which count windows need.
-    A window is held until its last flow has come, features and all: memory grows with the longest
-    one, which is the whole stream where a builder makes one window of it.
+    The flows of a window wait for its last one: memory grows with the longest window, which is the
+    whole stream where a builder makes one window of it. They wait without their features, so that
+    nothing is copied when the others have come.
     """
-    pending: list[tuple[FlowTable, FlowFeatures, NDArray[np.int64]]] = []
+    pending: list[tuple[FlowTable, NDArray[np.int64]]] = []
     for first_row, flows in batches:
         window = builder.window_of(flows, first_row=first_row)
-        features = features_of(flows)
         cut = int(np.searchsorted(window, window[-1]))
-        if pending and window[0] != pending[0][2][0]:
-            yield _build(pending, builder)
+        if pending and window[0] != pending[0][1][0]:
+            yield _build(pending, features_of, builder)
             pending = []
         if cut > 0:
-            pending.append(_rows(flows, features, window, 0, cut))
-            yield _build(pending, builder)
+            pending.append((flows.slice(0, cut), window[:cut]))
+            yield _build(pending, features_of, builder)
             pending = []
-        pending.append(_rows(flows, features, window, cut, len(flows)))
+        pending.append((flows.slice(cut, len(flows) - cut), window[cut:]))
     if pending:
-        yield _build(pending, builder)
-
-
-def _rows(
-    flows: FlowTable, features: FlowFeatures, window: NDArray[np.int64], first: int, last: int
-) -> tuple[FlowTable, FlowFeatures, NDArray[np.int64]]:
-    part = FlowFeatures(features.x[first:last], features.names)
-    return flows.slice(first, last - first), part, window[first:last]
+        yield _build(pending, features_of, builder)
 
 
 def _build(
-    pieces: list[tuple[FlowTable, FlowFeatures, NDArray[np.int64]]], builder: GraphBuilder
+    pieces: list[tuple[FlowTable, NDArray[np.int64]]],
+    features_of: Callable[[FlowTable], FlowFeatures],
+    builder: GraphBuilder,
 ) -> WindowGraphs:
-    if len(pieces) == 1:
-        return builder.build(*pieces[0])
-    table = pa.concat_tables([flows.table for flows, _, _ in pieces])
-    x = np.concatenate([features.x for _, features, _ in pieces])
-    window = np.concatenate([w for _, _, w in pieces])
+    table = pa.concat_tables([flows.table for flows, _ in pieces])
     flows = FlowTable.trusted(table, pieces[0][0].info)
-    return builder.build(flows, FlowFeatures(x, pieces[0][1].names), window)
+    # Several steps only where a window is longer than a batch: each holds copies for a while.
+    made = [features_of(flows.slice(at, _STEP)) for at in range(0, len(flows), _STEP)]
+    features = made[0]
+    if len(made) > 1:
+        features = FlowFeatures(np.concatenate([part.x for part in made]), features.names)
+    return builder.build(flows, features, np.concatenate([window for _, window in pieces]))
 
 
 @runtime_checkable

@@ -94,6 +94,28 @@ def test_log1p_keeps_signs_zeros_and_gaps():
     assert np.isnan(out[4])
 
 
+@given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=40))
+def test_log1p_is_right_to_four_units_in_the_last_place(values):
+    x = np.array(values, np.float32)[:, None]
+    out = Log1p(Log1pConfig()).transform(FlowFeatures(x, ("x_a",))).x
+    with np.errstate(divide="ignore", over="ignore"):
+        exact = np.copysign(np.log1p(np.abs(x.astype(np.float64))), x)
+    finite = np.isfinite(x)
+    assert (out[~finite] == x[~finite]).all()
+    unit = np.spacing(np.abs(exact[finite]).astype(np.float32))
+    assert (np.abs(out[finite] - exact[finite]) <= 4 * unit).all()
+    assert (np.signbit(out) == np.signbit(x)).all()
+
+
+def test_log1p_of_a_row_does_not_depend_on_the_others():
+    x = np.geomspace(1e-9, 1e9, 5000).astype(np.float32)[:, None]
+    whole = Log1p(Log1pConfig()).transform(FlowFeatures(x, ("x_a",))).x
+    for first in range(0, 5000, 613):
+        part = FlowFeatures(np.repeat(x[first : first + 7], 3, axis=1), ("x_a", "x_b", "x_c"))
+        out = Log1p(Log1pConfig()).transform(part).x
+        assert (out == whole[first : first + 7]).all()
+
+
 def test_l2_row_gives_length_one_even_to_huge_rows_and_leaves_zeros():
     x = np.array([[3, 4], [0, 0], [3e38, 3e38]], np.float32)
     out = L2Row(NoConfig()).transform(FlowFeatures(x, ("x_a", "x_b"))).x

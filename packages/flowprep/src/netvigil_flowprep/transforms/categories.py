@@ -23,6 +23,7 @@ from netvigil.parts import PartConfig
 from netvigil.protocols import State
 from netvigil_flowprep.transforms.columns import BLOCK, require_columns, require_fitted
 
+PAIRS = 4096  # rows of a table of several categories: 100 columns of these fit into a cache
 COUNTED = 4096  # values whose counts are kept; a hostile source could send a new one with each flow
 
 
@@ -148,17 +149,36 @@ def _side_by_side(
     """
     width = numeric.shape[1]
     last, items = width, []
-    for code, numbers in coded:
-        # All columns of a category are one item of so many bytes, which is moved at once.
+    for code, numbers in _together(coded):
+        # All columns of a code are one item of so many bytes, which is moved at once.
         item = np.dtype((np.void, numbers.itemsize * numbers.shape[1]))
         target = out[:, last : last + numbers.shape[1]].view(item)[:, 0]
-        items.append((target, numbers.view(item)[:, 0], code.astype(np.intp)))
+        items.append((target, numbers.view(item)[:, 0], code))
         last += numbers.shape[1]
     for first in range(0, len(out), BLOCK):
         rows = slice(first, first + BLOCK)
         out[rows, :width] = numeric[rows]
         for target, source, at in items:
             target[rows] = source.take(at[rows])
+
+
+def _together(
+    coded: Sequence[tuple[NDArray[np.int32], NDArray[np.float32]]],
+) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """Make one category of several neighbours while all their pairs are few: fewer items to move.
+
+    The shapes are those of `_side_by_side`.
+    """
+    joined: list[tuple[NDArray[np.intp], NDArray[np.float32]]] = []
+    for code, numbers in coded:
+        before, left = joined[-1] if joined else (np.zeros(1, np.intp), numbers[:1, :0])
+        pairs = len(left) * len(numbers)
+        if joined and pairs > PAIRS:
+            joined.append((code.astype(np.intp), numbers))
+            continue
+        both = [np.repeat(left, len(numbers), axis=0), np.tile(numbers, (len(left), 1))]
+        joined[-1:] = [(before * len(numbers) + code, np.concatenate(both, axis=1))]
+    return joined
 
 
 class Categories:
