@@ -230,8 +230,15 @@ def test_a_failure_while_sorting_leaves_nothing(tmp_path, monkeypatch, small):
 
     monkeypatch.setattr(module, "_sort", full)
     with pytest.raises(OSError, match="No space left"):
-        fakes.write_store(tmp_path / "w.parquet", flows_at([9]), flows_at([1], first_id=1))
+        fakes.write_store(tmp_path / "w.parquet", flows_at([9] * 8), flows_at([1], first_id=8))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_waits_whole_is_sorted_without_a_second_pass(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_sort", None)
+    first, second = flows_at([3, 9, 9]), flows_at([1, 9], first_id=3)
+    store = fakes.write_store(tmp_path / "w.parquet", first, second)
+    assert store.column("flow_id").to_pylist() == [3, 0, 1, 2, 4]
 
 
 @pytest.mark.parametrize("at", [0, 1])

@@ -195,6 +195,14 @@ class _Writer:
         if self._waiting >= ROW_GROUP:
             self._flush()
 
+    def sort_waiting(self) -> bool:
+        """Sort all flows by start, where none is written yet; equal starts keep their order."""
+        if self.ranges:
+            return False
+        table = pa.concat_tables(self._pending)
+        self._pending = [table.take(pa.array(_by_start(table)))]
+        return True
+
     def close(self, report: ReadReport) -> None:
         self._flush()
         metadata = {b"netvigil.report": json.dumps(report.to_json()).encode()}
@@ -249,6 +257,8 @@ def _spool(
         labels.close()
     if writer is None:
         raise _nothing(report)
+    # A source that waits whole needs no second pass.
+    in_order = in_order or writer.sort_waiting()
     writer.close(report)
     if not rising:
         _require_unique(folder / "flows")
@@ -274,10 +284,13 @@ def _sort(spool: _Spool, folder: Path, stack: ExitStack) -> Path:
                 begin = table["start"].cast(pa.int64()).to_numpy()
                 pieces.append(table.filter(pa.array((begin >= low) & (begin < high))))
             bucket = pa.concat_tables(pieces)
-            order = np.argsort(bucket["start"].cast(pa.int64()).to_numpy(), kind="stable")
-            writer.add(bucket.take(pa.array(order)))
+            writer.add(bucket.take(pa.array(_by_start(bucket))))
         writer.close(spool.report)
     return target
+
+
+def _by_start(table: pa.Table) -> NDArray[np.int64]:
+    return np.argsort(table["start"].cast(pa.int64()).to_numpy(), kind="stable")
 
 
 def _require_unique(path: Path) -> None:

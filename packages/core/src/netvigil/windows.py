@@ -25,7 +25,7 @@ from netvigil.errors import ContractError
 from netvigil.protocols import GraphBuilder
 
 BATCH_FLOWS = 131_072  # flows per batch of windows: 35 MB of 70 features
-_STEP = 2 * BATCH_FLOWS  # flows whose features are made at once; what waited and the next batch
+_STEP = 32_768  # flows whose features are made at once
 
 
 def build_windows(
@@ -63,12 +63,23 @@ def _build(
 ) -> WindowGraphs:
     table = pa.concat_tables([flows.table for flows, _ in pieces])
     flows = FlowTable.trusted(table, pieces[0][0].info)
-    # Several steps only where a window is longer than a batch: each holds copies for a while.
-    made = [features_of(flows.slice(at, _STEP)) for at in range(0, len(flows), _STEP)]
-    features = made[0]
-    if len(made) > 1:
-        features = FlowFeatures(np.concatenate([part.x for part in made]), features.names)
+    features = _in_steps(flows, features_of)
     return builder.build(flows, features, np.concatenate([window for _, window in pieces]))
+
+
+def _in_steps(flows: FlowTable, features_of: Callable[[FlowTable], FlowFeatures]) -> FlowFeatures:
+    """Make features of some flows at a time: what transforms copy is small, and memory used again.
+
+    Memory that a process touches for the first time costs it more than the work done there.
+    """
+    made = features_of(flows.slice(0, _STEP))
+    if len(flows) <= _STEP:
+        return made
+    x = np.empty((len(flows), made.x.shape[1]), np.float32)
+    x[:_STEP] = made.x
+    for first in range(_STEP, len(flows), _STEP):
+        x[first : first + _STEP] = features_of(flows.slice(first, _STEP)).x
+    return FlowFeatures(x, made.names)
 
 
 @runtime_checkable
