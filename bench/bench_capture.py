@@ -96,7 +96,7 @@ def bench_what_follows_the_reader(
             yield batch
 
     monkeypatch.setattr(Pcap, "read", timed)
-    shares = []
+    shares: list[float] = []
 
     def detect(capture: Path = long) -> int:
         spent[0], begin = 0.0, time.perf_counter()
