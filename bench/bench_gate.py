@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -81,3 +82,13 @@ def test_a_doubled_peak_is_stopped(tmp_path: Path) -> None:
 def test_a_list_per_flow_is_stopped(tmp_path: Path) -> None:
     case = _one(_compared(tmp_path / "plugin", worse="objects", cases=("listing",), rounds=2))
     assert any(reason.startswith("Python objects") for reason in case.reasons), case
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="counted by valgrind")
+def test_more_instructions_are_stopped(tmp_path: Path) -> None:
+    plan = {"rounds": 2, "within_s": 0, "instructions": True}
+    case = _one(_compared(tmp_path / "plugin", worse="time", cases=("hashing-0",), **plan))
+    assert case.facts
+    base, head = case.facts.instructions
+    assert 1.25 < head / base < 1.35
+    assert any(reason.startswith("instructions: 1.3") for reason in case.reasons), case
