@@ -92,9 +92,9 @@ BOUNDED_CUTS = {
     "quantile": of_one_pass,
     "alerts-per-day": of_one_pass,
     "target-fpr": of_one_pass,
-    "evt": of_one_pass,
     "mad": of_two_passes,
     "adaptive": of_histogram,
     "best-f1": of_order,
     "best-f-beta": of_order,
 }
+"""Thresholds whose rule says what it costs; `evt` tries one tail after the other."""
