@@ -30,7 +30,7 @@ STEPS = 300_000
 
 @dataclass(frozen=True)
 class Rates:
-    """What the machine does in a second, best of five.
+    """What the machine does in a second, at its best.
 
     Shapes:
         bandwidth: bytes read plus bytes written by a copy, with one thread or all; of one besides
@@ -73,7 +73,7 @@ class Rates:
 
 
 def rates(threads: int | None = None) -> Rates:
-    """Measure this machine; takes about three seconds and 512 MB."""
+    """Measure this machine; takes about four seconds and 512 MB."""
     count = threads or len(cpus())
     one = _bandwidth(1)
     with ThreadPoolExecutor(count) as pool:
