@@ -22,7 +22,8 @@ from sklearn.pipeline import make_pipeline
 
 from netvigil.contracts import EncodedFlows
 from netvigil.protocols import Calibration
-from netvigil_scorers.benchmarks import DIM, random_flows
+from netvigil_scorers.benchmark_needs import DIM
+from netvigil_scorers.benchmarks import random_flows
 from netvigil_scorers.plugin import netvigil_thresholds
 from netvigil_scorers.pyod_adapter import DETECTORS, PyodScorer
 from netvigil_scorers.thresholds.adaptive import Adaptive, AdaptiveConfig

@@ -99,3 +99,14 @@ def test_epochs_and_encodings_need_more_for_more_flows(kind):
     assert few.moved > 0
     assert 1.8 < many.moved / few.moved < 2.2
     assert 1.8 < many.operations / few.operations < 2.2
+
+
+@pytest.mark.parametrize("kind", [TrainBenchmark, EncodeBenchmark])
+def test_a_flow_needs_exponentials_and_in_training_noise(kind):
+    case = kind(50)
+    prepared = case.setup(2_000, seed=0)
+    flows = len(prepared[kind is EncodeBenchmark].flow_id)
+    needs = case.needs(prepared)
+    # A log variance for each of 32 latent variables, and two links.
+    assert needs.logarithms == 34 * flows
+    assert needs.drawn == (16 * flows if kind is TrainBenchmark else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +13,24 @@ from click.testing import CliRunner
 
 from netvigil import parts
 from netvigil.bench import history, machine, table, worker
-from netvigil.bench.limits import Needs
+from netvigil.bench.limits import KINDS, Limit, Needs
 from netvigil.cli import cli
 from netvigil.errors import ConfigError, SourceError
 
 ORDER = {"flows": 1_000, "seed": 0, "device": "cpu", "seconds": 0.0, "traced_flows": 1_000}
-RATES = machine.Rates(bandwidth=1e9, bandwidth_of_one=1e9, operations=1e9, steps=1e6, threads=1)
+RATES = machine.Rates(
+    bandwidth=1e9,
+    bandwidth_of_one=1e9,
+    operations=1e9,
+    lookups=1e8,
+    matched=1e7,
+    sorted=2e7,
+    logarithms=4e7,
+    drawn=5e7,
+    decoded=8e8,
+    steps=1e6,
+    threads=1,
+)
 
 
 class Adding:
@@ -83,7 +96,7 @@ def test_time_has_items_seconds_peak_and_needs():
     found = worker.measured(part(), {**ORDER, "what": "time"})
     assert found["items"] == 1_000
     assert len(found["seconds"]) >= worker.AT_LEAST
-    assert (found["moved"], found["operations"]) == (8_000, 1_000)
+    assert Needs(**found["needs"]) == Needs(moved=8_000, operations=1_000)
 
 
 def test_a_peak_shows_what_a_call_holds():
@@ -122,6 +135,29 @@ def test_rows_tell_rate_limit_and_what_failed():
     assert "ValueError: no" in table.markdown(rows)
 
 
+@pytest.mark.parametrize(
+    ("needs", "seconds", "bound"),
+    [
+        (Needs(moved=2e9, operations=1e9), 2.0, "memory"),
+        (Needs(moved=1e9, operations=2e9), 2.0, "arithmetic"),
+        # Kinds of computing add up, each at its own rate; memory moves meanwhile.
+        (Needs(moved=5e9, lookups=2e8, matched=4e7), 2 + 4, "matching"),
+        (Needs(lookups=3e8, sorted=4e7, drawn=5e7), 3 + 2 + 1, "look-ups"),
+        (Needs(moved=1.5e9, operations=1e9, logarithms=4e7, decoded=8e8), 3.0, "arithmetic"),
+        (Needs(moved=3.5e9, operations=1e9, logarithms=4e7, decoded=8e8), 3.5, "memory"),
+        (Needs(sorted=1e7, decoded=16e8), 2.5, "decoding"),
+    ],
+    ids=str,
+)
+def test_a_limit_is_moving_or_all_kinds_of_computing(needs, seconds, bound):
+    assert RATES.limit(needs) == Limit(pytest.approx(seconds), bound)
+
+
+def test_every_need_but_moving_has_a_word_and_a_rate():
+    assert {field.name for field in fields(Needs)} == {"moved", *KINDS}
+    assert {*KINDS, "bandwidth"} < {field.name for field in fields(machine.Rates)}
+
+
 def test_cases_that_know_no_device_are_left_out_on_one():
     assert not list(table.rows([("acme", part())], device="cuda"))
 
@@ -136,6 +172,7 @@ def test_the_machine_is_measured():
     rates = machine.rates(threads=1)
     assert rates.bandwidth >= rates.bandwidth_of_one > 1e8
     assert rates.operations > 1e8
+    assert all(getattr(rates, kind) > 1e6 for kind in KINDS)
     assert rates.steps > 1e5
     about = machine.fingerprint()
     assert about["id"] == machine.fingerprint()["id"]

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from netvigil_flowprep.segments import Segments
+from netvigil_flowprep.segments import Segments, largest_so_far
 
 NAN = np.nan
 
@@ -35,3 +37,11 @@ def test_variance_is_that_of_all_samples_together():
     means, counts = (np.array([f(g) for g in groups], float) for f in (np.mean, len))
     pooled = segments.variance(variances, means, counts)
     assert pooled[0] == pytest.approx(np.var(np.concatenate(groups), ddof=1))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-9, 9)), max_size=40))
+def test_largest_so_far_is_what_a_loop_finds(rows):
+    rows.sort(key=lambda row: row[0])
+    group, values = (np.array([row[i] for row in rows], np.int64) for i in (0, 1))
+    expected = [max(v for g, v in rows[: i + 1] if g == mine) for i, (mine, _) in enumerate(rows)]
+    assert largest_so_far(group, values).tolist() == expected

@@ -8,6 +8,7 @@ import pytest
 from netvigil import parts
 from netvigil.testing.conformance import checks_for
 from netvigil_heterognn import plugin
+from netvigil_heterognn.benchmarks import ClassifyBenchmark, TrainBenchmark
 from netvigil_heterognn.config import HeteroFlowGNNConfig
 
 PART = next(plugin.netvigil_classifiers())
@@ -45,3 +46,14 @@ def test_every_setting_is_described():
 def test_benchmarks_run(part):
     made = part.make(part.config())
     assert 100 < made.run(made.setup(300, seed=0)) < 1000
+
+
+def test_benchmarks_need_the_products_of_a_flows_own_values():
+    products = 18 * 64 + 2 * 64 * 64 + 64 * 5
+    asked, taught = ClassifyBenchmark(), TrainBenchmark()
+    for case, made, passes in ((asked, 1, products), (taught, 0, 3 * products - 18 * 64)):
+        prepared = case.setup(2_000, seed=0)
+        needs, flows = case.needs(prepared), len(prepared[made].flow_id)
+        assert needs.operations == 2 * passes * flows
+        assert needs.logarithms == 5 * flows
+        assert needs.moved >= 4 * (18 + 2) * flows

@@ -8,9 +8,16 @@ import sys
 import pytest
 
 from netvigil import parts
+from netvigil.bench.limits import Needs
 from netvigil.plugins import load_plugins
 from netvigil_tabular import plugin
-from netvigil_tabular.benchmarks import STEPS, EncodeBenchmark, TrainBenchmark
+from netvigil_tabular.benchmarks import (
+    STEPS,
+    ClassifyBenchmark,
+    EncodeBenchmark,
+    TeachBenchmark,
+    TrainBenchmark,
+)
 from netvigil_tabular.classifiers.table import CLASSIFIERS
 
 LOADED = load_plugins(entry_points=False, extra=[plugin])
@@ -85,3 +92,18 @@ def test_epochs_and_encodings_need_as_much_for_each_flow(kind):
     per_flow = 2 * 2 * (52 * 64 + 64 * 32 + 32 * 16)
     passes = needs[0].operations / counts[0] / per_flow
     assert passes == 1 if kind is EncodeBenchmark else 3 < passes < 4
+
+
+def test_a_classifier_needs_its_products_and_an_exponential_for_each_of_five_classes():
+    asked = ClassifyBenchmark()
+    prepared = asked.setup(1_000, seed=0)
+    flows = len(prepared[1].flow_id)
+    products = 52 * 50 + 50 * 25 + 25 * 5
+    assert len(prepared[0].classify(prepared[1]).terms) == 5
+    assert asked.needs(prepared) == Needs(
+        moved=4 * (52 + 5) * flows, operations=2 * products * flows, logarithms=5 * flows
+    )
+    taught = TeachBenchmark()
+    prepared = taught.setup(1_000, seed=0)
+    needs, flows = taught.needs(prepared), len(prepared[0].flow_id)
+    assert needs.operations == 2 * (3 * products - 52 * 50) * flows

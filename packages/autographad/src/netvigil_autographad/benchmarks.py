@@ -42,14 +42,19 @@ class TrainBenchmark:
         return len(graphs.flow_id)
 
     def needs(self, prepared: Any) -> Needs:
-        """Count what is read once, and thrice the products of `EncodeBenchmark`.
+        """Count what is read once, thrice the products of `EncodeBenchmark`, and the noise.
 
-        Forward, for the weights and for what they meet; but features need no gradient.
+        Forward, for the weights and for what they meet; but features need no gradient. Noise is
+        drawn for every other flow, and the others have it with the other sign.
         """
         graphs, _ = prepared
-        flows = len(graphs.flow_id)
-        first = 2.0 * flows * FEATURES * AutoGraphADConfig().hidden
-        return Needs(moved=_read(graphs), operations=3 * _products(flows) - first)
+        flows, hidden = len(graphs.flow_id), AutoGraphADConfig().hidden
+        return Needs(
+            moved=_read(graphs),
+            operations=3 * _products(flows) - 2.0 * flows * FEATURES * hidden,
+            logarithms=_logarithms(flows),
+            drawn=flows * hidden / 2,
+        )
 
 
 @dataclass(frozen=True)
@@ -94,13 +99,17 @@ class EncodeBenchmark:
         return len(encoded)
 
     def needs(self, prepared: Any) -> Needs:
-        """Count features and ends, three terms of a flow, and the products of a flow's own values.
+        """Count features and ends, three terms of a flow, and what its own values go through.
 
         What its hosts add is left out: there are fewer of them.
         """
         graphs = prepared[1]
         flows = len(graphs.flow_id)
-        return Needs(moved=_read(graphs) + 3 * 4 * flows, operations=_products(flows))
+        return Needs(
+            moved=_read(graphs) + 3 * 4 * flows,
+            operations=_products(flows),
+            logarithms=_logarithms(flows),
+        )
 
 
 def _read(graphs: WindowGraphs) -> float:
@@ -115,6 +124,11 @@ def _products(flows: int) -> float:
     """
     hidden = AutoGraphADConfig().hidden
     return 2.0 * flows * (FEATURES * hidden + 2 * hidden**2 + hidden * FEATURES)
+
+
+def _logarithms(flows: int) -> float:
+    """Count the exponential of each log variance, and the logarithm of each link's likelihood."""
+    return flows * (AutoGraphADConfig().hidden + 2.0)
 
 
 def _windows(flows: int, per_window: int, seed: int) -> WindowGraphs:

@@ -14,15 +14,21 @@ from numpy.typing import NDArray
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
+BLOCK = 16_384
+"""Rows at a time: the few arrays between columns and keys fit into a core's own cache."""
 _START = np.uint64(0x6E65747669676C00)  # "netvigl\0": a constant, so that keys compare across runs
 
 
 def mix(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Spread the bits of each key over all 64 (the splitmix64 finaliser), uint64 [n] -> [n]."""
     keys = keys + _GAMMA
-    keys = (keys ^ (keys >> np.uint64(30))) * _MIX_1
-    keys = (keys ^ (keys >> np.uint64(27))) * _MIX_2
-    return keys ^ (keys >> np.uint64(31))
+    shifted = np.right_shift(keys, np.uint64(30))
+    keys ^= shifted
+    keys *= _MIX_1
+    keys ^= np.right_shift(keys, np.uint64(27), out=shifted)
+    keys *= _MIX_2
+    keys ^= np.right_shift(keys, np.uint64(31), out=shifted)
+    return keys
 
 
 def combine(*columns: NDArray[np.integer]) -> NDArray[np.uint64]:
@@ -33,10 +39,14 @@ def combine(*columns: NDArray[np.integer]) -> NDArray[np.uint64]:
         >>> bool((combine(a, b) == combine(b, a)).any())
         False
     """
-    key = np.zeros(len(columns[0]), np.uint64)
-    for column in columns:
-        key = mix(key ^ mix(column.astype(np.uint64)))
-    return key
+    combined = np.empty(len(columns[0]), np.uint64)
+    for first in range(0, len(combined), BLOCK):
+        here = slice(first, first + BLOCK)
+        key = np.zeros(len(combined[here]), np.uint64)
+        for column in columns:
+            key = mix(key ^ mix(column[here].astype(np.uint64)))
+        combined[here] = key
+    return combined
 
 
 def text_keys(texts: pa.Array) -> NDArray[np.uint64]:
@@ -45,18 +55,29 @@ def text_keys(texts: pa.Array) -> NDArray[np.uint64]:
     `texts` are distinct values (a dictionary), not one per flow; hashing runs over all of them at
     once, eight bytes at a time.
     """
-    raw = np.array([(text or "").encode() for text in texts.to_pylist()], dtype=np.bytes_)
-    if not len(raw):
+    if not len(texts):
         return np.empty(0, np.uint64)
-    width = -(-raw.dtype.itemsize // 8) * 8
-    words = raw.astype(f"S{width}").view(np.uint64).reshape(len(raw), -1)
-    key = np.full(len(raw), _START, np.uint64)
-    for column in words.T:
+    key = np.full(len(texts), _START, np.uint64)
+    for column in _words(texts).T:
         # Padding words are zero; skipping them keeps the key independent of the longest string
         # around.
         key = np.where(column == 0, key, mix(key ^ mix(column)))
     key[np.asarray(texts.is_null())] = 0
     return key
+
+
+def _words(texts: pa.Array) -> NDArray[np.uint64]:
+    """Return the bytes of each string, eight to a word and zeros behind, uint64 [n, words]."""
+    texts = texts.cast(pa.large_string()).fill_null("")
+    _, ends, data = texts.buffers()
+    place = np.frombuffer(ends, np.int64, len(texts) + 1, 8 * texts.offset)
+    size = np.diff(place)
+    raw = np.zeros((len(texts), max(1, -(-int(size.max()) // 8)) * 8), np.uint8)
+    if size.any():
+        raw[np.arange(raw.shape[1]) < size[:, None]] = np.frombuffer(data, np.uint8)[
+            place[0] : place[-1]
+        ]
+    return raw.view(np.uint64)
 
 
 def flow_keys(column: pa.ChunkedArray) -> NDArray[np.uint64]:

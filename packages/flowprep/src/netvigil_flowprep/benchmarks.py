@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,6 +20,7 @@ from netvigil_flowprep.graphs.traffic_dispersion import TrafficDispersion, Traff
 from netvigil_flowprep.join import join
 from netvigil_flowprep.labellers.config import GroundTruthConfig
 from netvigil_flowprep.labellers.ground_truth import GroundTruth
+from netvigil_flowprep.merge_rules import rule_of
 from netvigil_flowprep.transforms.categories import Categories, CategoriesConfig
 from netvigil_flowprep.transforms.clean import Clean, CleanConfig
 from netvigil_flowprep.transforms.log1p import Log1p, Log1pConfig
@@ -56,12 +58,19 @@ class TransformDefault:
         return len(prepared)
 
     def needs(self, prepared: FlowFeatures) -> Needs:
-        """Count the features and categories once, and the features that come out of them."""
+        """Count the features and categories once, and the features that come out of them.
+
+        Each number has its logarithm taken, and each text is looked up by its code.
+        """
         categories = sum(values.nbytes for values in prepared.categories.values())
         made = prepared
         for transform in self.chain:
             made = transform.transform(made)
-        return Needs(moved=prepared.x.nbytes + categories + made.x.nbytes)
+        return Needs(
+            moved=prepared.x.nbytes + categories + made.x.nbytes,
+            logarithms=prepared.x.size,
+            lookups=len(prepared) * len(prepared.categories),
+        )
 
 
 class BuildFlowHost:
@@ -88,10 +97,13 @@ class BuildFlowHost:
     def needs(self, prepared: tuple[FlowTable, FlowFeatures]) -> Needs:
         """Count what links depend on, and two ends and a service written for each flow.
 
-        Features and ids are taken over as they are, and hosts are few beside flows.
+        Hosts are numbered by their keys. So which of them a window has is known only after both
+        ends of all of its flows were looked up, and then they are looked up again. Features and ids
+        are taken over as they are, and hosts are few beside flows.
         """
         flows, _ = prepared
-        return Needs(moved=flows.table.select(FlowHost.links).nbytes + 16 * len(flows))
+        read = flows.table.select(FlowHost.links).nbytes
+        return Needs(moved=read + 16 * len(flows), lookups=4 * len(flows))
 
 
 class BuildDispersion:
@@ -113,8 +125,8 @@ class BuildDispersion:
 
     def needs(self, prepared: tuple[FlowTable, FlowFeatures]) -> Needs:
         """Count what `flow-host` needs, and each feature, which is read and added once."""
-        x = prepared[1].x
-        return Needs(moved=self._hosts.needs(prepared).moved + x.nbytes, operations=x.size)
+        x, hosts = prepared[1].x, self._hosts.needs(prepared)
+        return replace(hosts, moved=hosts.moved + x.nbytes, operations=x.size)
 
 
 ENDS_AND_TIMES = ("src_ip", "src_port", "dst_ip", "dst_port", "protocol", "start", "end")
@@ -141,10 +153,18 @@ class LabelGroundTruth:
         return len(flows)
 
     def needs(self, prepared: tuple[FlowTable, GroundTruth]) -> Needs:
-        """Count ends and times of flows and truth, and an id, a bit and a code for each flow."""
+        """Count ends and times of flows and truth, and an id, a bit and a code for each flow.
+
+        Codes of addresses mean nothing outside their table, so both ends are looked up, and what
+        they make with ports and protocol is sought among the rows of truth.
+        """
         flows, _ = prepared
         read = flows.table.select(ENDS_AND_TIMES).nbytes
-        return Needs(moved=1.1 * read + (8 + 1 / 8 + 4) * len(flows))
+        return Needs(
+            moved=1.1 * read + (8 + 1 / 8 + 4) * len(flows),
+            lookups=2 * len(flows),
+            matched=len(flows),
+        )
 
 
 class JoinPieces:
@@ -166,6 +186,17 @@ class JoinPieces:
         return len(prepared)
 
     def needs(self, prepared: FlowTable) -> Needs:
-        """Count all columns of the pieces, and those of the flows made of them."""
-        made = join(prepared, timeout_s=60)
-        return Needs(moved=prepared.table.nbytes + made.flows.table.nbytes)
+        """Count all columns of the pieces, and those of the flows made of them.
+
+        The pieces of a conversation are found by their ends, ports and protocol. They lie between
+        those of others, so each value is brought to its flow; of what stays that of the first piece
+        only that.
+        """
+        pieces, made = prepared.table, join(prepared, timeout_s=60).flows.table
+        first = sum(rule_of(name) == "first" for name in pieces.column_names)
+        values = first * len(made) + (pieces.num_columns - first) * len(pieces)
+        return Needs(
+            moved=pieces.nbytes + made.nbytes,
+            lookups=2 * len(pieces) + values,
+            matched=len(pieces),
+        )

@@ -83,10 +83,10 @@ class ReadParquet:
         return sum(len(batch.flows) for batch in batches)
 
     def needs(self, prepared: Written) -> Needs:
-        """Count the file, which is read once, and the tables in memory, written once."""
+        """Count the file, which is read once, and the tables in memory, which are made of it."""
         batches = self._reader.read(prepared.path, batch_rows=BATCH_ROWS)
         tables = sum(batch.flows.table.nbytes for batch in batches)
-        return Needs(moved=prepared.path.stat().st_size + tables)
+        return Needs(moved=prepared.path.stat().st_size + tables, decoded=tables)
 
 
 class ConvertUnsw:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,16 +39,53 @@ def merge(
     rows = rows[np.argsort(of_piece[rows], kind="stable")]
     flow = of_piece[rows]
     pieces = Pieces(table.take(pa.array(rows)), reverse[rows], flow)
-    # Merged values stand behind the others, and one gather puts them into their places.
-    source = np.arange(len(first))
-    source[several] = len(first) + np.arange(np.count_nonzero(several))
-    places = pa.array(source)
+    columns, places = result.columns, np.flatnonzero(several)
     for place, field in enumerate(table.schema):
         merged = pieces.merged(field.name)
         if merged is not None:
-            both = pa.chunked_array([*result[field.name].chunks, *merged.chunks], field.type)
-            result = result.set_column(place, field, both.unify_dictionaries().take(places))
-    return result
+            columns[place] = _replaced(columns[place], places, merged)
+    return pa.table(columns, schema=table.schema)
+
+
+def _replaced(
+    column: pa.ChunkedArray, places: NDArray[np.int64], merged: pa.ChunkedArray
+) -> pa.ChunkedArray:
+    """Return a column with merged values, one after the other, in these places."""
+    whole, new = column.combine_chunks(), merged.combine_chunks()
+    if pa.types.is_dictionary(column.type):
+        both = pa.chunked_array([whole, new], column.type).unify_dictionaries()
+        codes = [chunk.indices for chunk in both.chunks]
+        chosen = _put(codes[0], places, codes[1])
+        return pa.chunked_array([pa.DictionaryArray.from_arrays(chosen, both.chunk(0).dictionary)])
+    return pa.chunked_array([_put(whole, places, new)])
+
+
+def _put(whole: pa.Array, places: NDArray[np.int64], new: pa.Array) -> pa.Array:
+    """Return an array with new values in some places."""
+    kind = whole.type
+    if (
+        pa.types.is_boolean(kind)
+        or not pa.types.is_primitive(kind)
+        or whole.null_count + new.null_count
+    ):
+        mask = np.zeros(len(whole), np.bool_)
+        mask[places] = True
+        return pc.replace_with_mask(whole, pa.array(mask), new)
+    # Where nothing is unknown, numbers of any kind are so many bytes.
+    values = _bytes(whole).copy()
+    values[places] = _bytes(new)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
+def _bytes(array: pa.Array) -> NDArray[np.unsignedinteger]:
+    number = np.dtype(f"u{array.type.bit_width // 8}")
+    return np.frombuffer(array.buffers()[1], number, len(array), array.offset * number.itemsize)
+
+
+@lru_cache(maxsize=1024)
+def _other_direction(name: str, columns: tuple[str, ...]) -> str | None:
+    """Remember `other_direction`: batch after batch has the same columns."""
+    return other_direction(name, columns)
 
 
 class Pieces:
@@ -56,6 +95,8 @@ class Pieces:
         self, table: pa.Table, reverse: NDArray[np.bool_], flow: NDArray[np.int64]
     ) -> None:
         self._table, self._reverse = table, reverse
+        self._columns, self._against = tuple(table.column_names), np.flatnonzero(reverse)
+        self._counted: dict[tuple[str, bool], NDArray[np.float64]] = {}
         self._segments = Segments(np.flatnonzero(np.append(True, flow[1:] != flow[:-1])), len(flow))
 
     def merged(self, name: str) -> pa.ChunkedArray | None:
@@ -85,17 +126,19 @@ class Pieces:
             return np.asarray((np.maximum.reduceat(end, segments.first) - start) / 1e6, np.float64)
         values = self._turned(name)
         if rule == "sum":
-            return np.where(segments.any_value(values), segments.total(values), np.nan)
+            return segments.known(values, segments.total(values))
         if rule == "rate":
-            return segments.mean(values, self._floats("duration_s"))
-        first = values[self._chosen(~np.isnan(values), last=False)]
-        if rule == "first":
-            return first
-        samples = self._samples(name)
-        # Exporters write 0 for the packets of a direction that had none.
-        values = np.where(samples == 0, np.nan, values)
-        found = self._of_samples(name, rule, values, samples)
-        return np.where(np.isnan(found), first, found)
+            return segments.mean(values, self._floats(self._table["duration_s"]))
+        first = values
+        if rule != "first":
+            samples = self._samples(name)
+            # Exporters write 0 for the packets of a direction that had none.
+            values = np.where(samples == 0, np.nan, values)
+            found = self._of_samples(name, rule, values, samples)
+            if not (lacking := np.isnan(found)).any():
+                return found
+        first = first[self._chosen(~np.isnan(first), last=False)]
+        return first if rule == "first" else np.where(lacking, first, found)
 
     def _of_samples(
         self, name: str, rule: str, values: NDArray[np.float64], samples: NDArray[np.float64]
@@ -105,54 +148,59 @@ class Pieces:
             return segments.least(values) if rule == "min" else segments.most(values)
         if rule == "mean":
             return segments.mean(values, samples)
-        mean = mean_of(name, self._table.column_names)
+        mean = mean_of(name, self._columns)
         means = None if mean is None else self._turned(mean)
         squares = values if rule == "variance" else values**2
-        pooled = segments.variance(squares, means, samples)
-        pooled[~segments.any_value(values)] = np.nan
+        pooled = segments.known(values, segments.variance(squares, means, samples))
         return pooled if rule == "variance" else np.sqrt(pooled)
 
     def _turned(self, name: str) -> NDArray[np.float64]:
         """Return a column's values, those of reversed pieces from its counterpart."""
-        other = other_direction(name, self._table.column_names)
-        values = self._floats(name)
-        if other == name:
+        other = _other_direction(name, self._columns)
+        values = self._floats(self._table[name])
+        if other == name or not len(self._against):
             return values
-        against = np.full(len(values), np.nan) if other is None else self._floats(other)
-        return np.where(self._reverse, against, values)
+        turned, rows = values.copy(), self._against
+        turned[rows] = (
+            np.nan if other is None else self._floats(self._table[other].take(pa.array(rows)))
+        )
+        return turned
 
     def _samples(self, name: str) -> NDArray[np.float64]:
         """Return how many packets (or gaps between them) each piece has, NaN where unknown."""
-        about = direction_of(name, self._table.column_names)
+        about = direction_of(name, self._columns)
+        gaps = any(word in name for word in ("iat", "interval", "intpkt", "inter_packet"))
+        if (about, gaps) not in self._counted:
+            self._counted[about, gaps] = self._count(about, gaps=gaps)
+        return self._counted[about, gaps]
+
+    def _count(self, about: str, *, gaps: bool) -> NDArray[np.float64]:
         if about == "both":
             forth, back = self._turned("fwd_packets"), self._turned("bwd_packets")
             packets = np.where(np.isnan(forth), back, forth + np.nan_to_num(back))
         else:
             packets = self._turned(f"{about}_packets")
-        gaps = any(word in name for word in ("iat", "interval", "intpkt", "inter_packet"))
         return np.maximum(packets - 1, 0) if gaps else packets
 
-    def _floats(self, name: str) -> NDArray[np.float64]:
-        values: NDArray[np.float64]
-        values = self._table[name].cast(pa.float64(), safe=False).to_numpy()
+    def _floats(self, column: pa.ChunkedArray) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy()
         return values
 
-    def _columns(self, name: str) -> tuple[pa.ChunkedArray, NDArray[np.bool_]]:
+    def _integers(self, name: str) -> tuple[pa.ChunkedArray, NDArray[np.bool_]]:
         """Return an integer column turned, nulls as 0, and where it has values."""
-        other = other_direction(name, self._table.column_names)
-        column = self._table[name]
+        other, column = _other_direction(name, self._columns), self._table[name]
         against = pa.scalar(None, column.type) if other is None else self._table[other]
         turned = pc.if_else(pa.array(self._reverse), against, column)
         return turned.fill_null(0), turned.is_valid().to_numpy()
 
     def _summed(self, name: str) -> pa.ChunkedArray:
-        values, valid = self._columns(name)
+        values, valid = self._integers(name)
         total = np.add.reduceat(values.to_numpy(), self._segments.first)
         unknown = ~np.logical_or.reduceat(valid, self._segments.first)
         return pa.chunked_array([pa.array(total, pa.uint64(), mask=unknown)])
 
     def _ored(self, name: str, kind: pa.DataType) -> pa.ChunkedArray:
-        values, valid = self._columns(name)
+        values, valid = self._integers(name)
         bits = np.bitwise_or.reduceat(values.to_numpy(), self._segments.first)
         unknown = ~np.logical_or.reduceat(valid, self._segments.first)
         return pa.chunked_array([pa.array(bits, kind, mask=unknown)])

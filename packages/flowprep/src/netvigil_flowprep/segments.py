@@ -23,6 +23,25 @@ def running_maximum(group: NDArray[np.int64], values: NDArray[np.int64]) -> NDAr
     return order[best]
 
 
+def largest_so_far(group: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the largest value so far within each group, int64 [rows]; `group` never decreases.
+
+    Each pass looks twice as far back, so there are as many as the largest group has bits.
+
+    Example:
+        >>> largest_so_far(np.array([0, 0, 0, 1]), np.array([5, 9, 7, 1]))
+        array([5, 9, 9, 1])
+    """
+    largest, back = values.copy(), 1
+    while back < len(group):
+        same = np.flatnonzero(group[back:] == group[:-back])
+        if not len(same):
+            break
+        largest[same + back] = np.maximum(largest[same + back], largest[same])
+        back *= 2
+    return largest
+
+
 class Segments:
     """Runs of rows, each reduced to one value.
 
@@ -40,7 +59,7 @@ class Segments:
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return sums, NaN counting as 0."""
-        return np.add.reduceat(np.nan_to_num(values), self.first)
+        return np.add.reduceat(_finite(values), self.first)
 
     def least(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return minima, passing over NaN; NaN where there is nothing else."""
@@ -54,15 +73,22 @@ class Segments:
         """Say which segments have a value that is not NaN."""
         return np.logical_or.reduceat(~np.isnan(values), self.first)
 
+    def known(self, values: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what was found, NaN for segments without a value, [rows], [segments] -> same."""
+        lacking = np.isnan(values)
+        return np.where(self.any_value(values), found, np.nan) if lacking.any() else found
+
     def mean(
         self, values: NDArray[np.float64], weights: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return weighted means, passing over NaN; weights that are all 0 count as equal."""
         given = np.isfinite(values)
-        weights = np.where(given, np.nan_to_num(weights), 0.0)
-        weightless = self.spread(self.total(weights)) <= 0
-        weights = np.where(weightless & given, 1.0, weights)
+        weights = np.where(given, _finite(weights), 0.0)
         whole = self.total(weights)
+        if (whole <= 0).any():
+            weightless = self.spread(whole) <= 0
+            weights = np.where(weightless & given, 1.0, weights)
+            whole = self.total(weights)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean: NDArray[np.float64] = self.total(np.where(given, values * weights, 0.0)) / whole
         return mean
@@ -79,13 +105,20 @@ class Segments:
             variances, means, samples: [rows], of each piece; without means they count as equal
         """
         given = np.isfinite(variances)
-        samples = np.where(given, np.nan_to_num(samples), 0.0)
-        squares = np.maximum(samples - 1, 0) * np.nan_to_num(variances)
+        samples = np.where(given, _finite(samples), 0.0)
+        squares = np.maximum(samples - 1, 0) * _finite(variances)
         if means is not None:
             off = means - self.spread(self.mean(means, samples))
-            squares += samples * np.nan_to_num(off) ** 2
-        pooled = self.total(squares) / np.maximum(self.total(samples) - 1, 1)
+            squares += samples * _finite(off) ** 2
+        counted = self.total(samples)
+        pooled = self.total(squares) / np.maximum(counted - 1, 1)
         # Without counts there is nothing to pool by.
-        countless = self.total(samples) <= 0
-        pooled[countless] = self.mean(variances, samples)[countless]
+        countless = counted <= 0
+        if countless.any():
+            pooled[countless] = self.mean(variances, samples)[countless]
         return pooled
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values with NaN as 0 and infinity as the largest number; most have neither."""
+    return values if np.isfinite(values).all() else np.nan_to_num(values)

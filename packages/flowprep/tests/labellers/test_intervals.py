@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from netvigil_flowprep.labellers.intervals import IntervalIndex
 
-INTERVAL = st.tuples(st.integers(0, 3), st.integers(-50, 50), st.integers(0, 20))
+KEYS = (0, 1, 1 << 63, (1 << 64) - 1)  # of all bits, as hashes are
+INTERVAL = st.tuples(st.sampled_from(KEYS), st.integers(-50, 50), st.integers(0, 20))
 
 
 def _columns(rows):
@@ -34,3 +35,11 @@ def test_times_near_the_ends_of_int64_do_not_overflow():
     index = IntervalIndex(np.zeros(2, np.uint64), np.array([-far, far]), np.array([-far, far]))
     found = index.find(np.zeros(3, np.uint64), np.array([-far, 0, far]), np.array([-far, 0, far]))
     assert found.tolist() == [0, -1, 1]
+
+
+def test_keys_whose_high_bits_are_equal_are_told_apart():
+    keys = np.arange(2_000, dtype=np.uint64)
+    times = np.zeros(1_000, np.int64)
+    index = IntervalIndex(keys[:1_000], times, times)
+    both = np.zeros(2_000, np.int64)
+    assert index.find(keys, both, both).tolist() == [*range(1_000), *[-1] * 1_000]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+from netvigil.bench.limits import Needs
 from netvigil.contracts import WindowGraphs
 from netvigil.testing.synthetic.windows import labels_of, windows_of
 from netvigil.torch.device import settle
@@ -14,6 +16,7 @@ from netvigil_heterognn.config import HeteroFlowGNNConfig
 FEATURES = 18  # the article's
 WINDOW = 1_024  # flows of a window, the article's
 TRAIN_FLOWS = 2_000  # enough for a network to classify with
+CLASSES = 5  # what `labels_of` names, and benign
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,17 @@ class TrainBenchmark:
         settle(self.device)
         return len(graphs.flow_id)
 
+    def needs(self, prepared: Any) -> Needs:
+        """Count what is read once, and the products thrice, but that features need no gradient."""
+        graphs = prepared[0]
+        flows = len(graphs.flow_id)
+        first = 2.0 * flows * FEATURES * HeteroFlowGNNConfig().hidden
+        return Needs(
+            moved=_read(graphs),
+            operations=3 * _products(flows) - first,
+            logarithms=flows * CLASSES,
+        )
+
 
 @dataclass(frozen=True)
 class ClassifyBenchmark:
@@ -54,6 +68,31 @@ class ClassifyBenchmark:
         found = made.classify(graphs)
         settle(self.device)
         return len(found)
+
+    def needs(self, prepared: Any) -> Needs:
+        """Count features and ends, a share of each class, and what a flow's own values go through.
+
+        What its hosts add is left out: there are fewer of them.
+        """
+        graphs = prepared[1]
+        flows = len(graphs.flow_id)
+        return Needs(
+            moved=_read(graphs) + 4 * CLASSES * flows,
+            operations=_products(flows),
+            logarithms=flows * CLASSES,
+        )
+
+
+def _read(graphs: WindowGraphs) -> float:
+    """Return the bytes of what the network sees of flows."""
+    return graphs.flow_x.nbytes + graphs.flow_src.nbytes + graphs.flow_dst.nbytes
+
+
+def _products(flows: int) -> float:
+    """Count two operations for each weight that a flow's own values meet, at the defaults."""
+    config = HeteroFlowGNNConfig()
+    widths = (FEATURES, *[config.hidden] * config.layers, CLASSES)
+    return 2.0 * flows * sum(inputs * outputs for inputs, outputs in pairwise(widths))
 
 
 def _windows(flows: int, seed: int) -> WindowGraphs:

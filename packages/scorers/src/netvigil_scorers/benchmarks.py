@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,8 @@ import numpy as np
 from netvigil.bench.limits import Needs
 from netvigil.contracts import EncodedFlows
 from netvigil.protocols import Calibration, Scorer, Threshold
+from netvigil_scorers.benchmark_needs import DIM
 
-# 52 features: what the readers give of a UNSW or Westermo flow after one-hot coding.
-DIM = 52
 # Enough for a model of usual shape, and quick to fit for all of them.
 TRAIN_FLOWS = 2_000
 HOUR_US = 3_600_000_000
@@ -38,10 +37,10 @@ class ScoreBenchmark:
 
 @dataclass(frozen=True)
 class BoundedScoreBenchmark:
-    """The same, where it is known what a flow costs: `operations` says so of a fitted scorer."""
+    """The same, where it is known what scoring flows costs: `work` says so, features aside."""
 
     made: ScoreBenchmark
-    operations: Callable[[Scorer], float]
+    work: Callable[[Scorer, EncodedFlows], Needs]
 
     def setup(self, flows: int, *, seed: int) -> Any:
         """Return a fitted scorer and `flows` flows for it."""
@@ -52,24 +51,9 @@ class BoundedScoreBenchmark:
         return self.made.run(prepared)
 
     def needs(self, prepared: Any) -> Needs:
-        """Count the features of flows, a score each, and the operations of the formula."""
+        """Count the features of flows, a score each, and the work of the formula."""
         scorer, flows = prepared
-        moved = flows.embedding.nbytes + 8 * len(flows)
-        return Needs(moved=moved, operations=self.operations(scorer) * len(flows))
-
-
-def of_components(scorer: Scorer) -> float:
-    """Count two operations for each number of each principal component kept."""
-    return 2.0 * scorer.get_state().arrays["components"].size
-
-
-def of_features(scorer: Scorer) -> float:
-    """Count one sum over features, whose scores are looked up."""
-    del scorer
-    return float(DIM)
-
-
-BOUNDED = {"pca": of_components, "hbos": of_features}
+        return replace(self.work(scorer, flows), moved=flows.embedding.nbytes + 8 * len(flows))
 
 
 @dataclass(frozen=True)
@@ -94,6 +78,26 @@ class ThresholdBenchmark:
         """Set the cut."""
         self.make_threshold().fit(prepared, seed=0)
         return len(prepared.score)
+
+
+@dataclass(frozen=True)
+class BoundedThresholdBenchmark:
+    """The same, where it is known what finding the cut costs: `work` says so of the scores."""
+
+    made: ThresholdBenchmark
+    work: Callable[[Calibration], Needs]
+
+    def setup(self, flows: int, *, seed: int) -> Calibration:
+        """Draw the scores."""
+        return self.made.setup(flows, seed=seed)
+
+    def run(self, prepared: Calibration) -> int:
+        """Set the cut."""
+        return self.made.run(prepared)
+
+    def needs(self, prepared: Calibration) -> Needs:
+        """Count the work of the rule."""
+        return self.work(prepared)
 
 
 def random_flows(flows: int, *, seed: int) -> EncodedFlows:

@@ -8,9 +8,10 @@ from types import ModuleType
 from typing import Any
 
 from netvigil import hookimpl, parts
+from netvigil_scorers.benchmark_needs import BOUNDED, BOUNDED_CUTS
 from netvigil_scorers.benchmarks import (
-    BOUNDED,
     BoundedScoreBenchmark,
+    BoundedThresholdBenchmark,
     ScoreBenchmark,
     ThresholdBenchmark,
 )
@@ -179,9 +180,13 @@ def _score_benchmark(name: str, config: object) -> ScoreBenchmark | BoundedScore
     return BoundedScoreBenchmark(made, BOUNDED[name]) if name in BOUNDED else made
 
 
-def _threshold_benchmark(part: parts.Threshold, config: object) -> ThresholdBenchmark:
+def _threshold_benchmark(
+    part: parts.Threshold, config: object
+) -> ThresholdBenchmark | BoundedThresholdBenchmark:
     del config
-    return ThresholdBenchmark(lambda: part.make(part.config()))
+    made = ThresholdBenchmark(lambda: part.make(part.config()))
+    work = BOUNDED_CUTS.get(part.name)
+    return BoundedThresholdBenchmark(made, work) if work else made
 
 
 def _threshold(

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netvigil_scorers.formulas.hbos import _cuts
+from netvigil_scorers.formulas.hbos import FEW, Hbos, _cuts
 
 EDGES = (
     st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=8, unique=True).map(sorted).map(np.array)
@@ -32,3 +32,18 @@ def test_a_value_within_the_tolerance_counts_as_the_outer_bin(tol, shift):
             x = np.nextafter(x, np.float32(np.sign(shift) * np.inf))
         expected = x.item() >= edge if edge < 0 else x.item() <= edge
         assert inside(x, cut) == expected
+
+
+@given(cuts=st.sampled_from([1, 3, FEW, FEW + 1]), seed=st.integers(0, 20))
+def test_a_score_adds_what_stands_between_two_cuts_however_they_are_found(cuts, seed):
+    rng = np.random.default_rng(seed)
+    edges = np.sort(rng.normal(size=(3, cuts)).astype(np.float32), axis=1)
+    edges[0, -1] = np.inf  # as features with fewer bins are padded
+    values = rng.normal(size=(3, cuts + 1))
+    beside = np.nextafter(edges.T[:-1], np.float32(np.inf))
+    rows = np.concatenate([rng.normal(size=(20, 3)).astype(np.float32), edges.T[:-1], beside])
+    expected = np.zeros(len(rows))
+    for feature in range(3):
+        for row, value in enumerate(rows[:, feature]):
+            expected[row] += values[feature, int((edges[feature] < value).sum())]
+    assert np.array_equal(Hbos(cuts=edges, values=values).score(rows), -expected)

@@ -16,6 +16,7 @@ from netvigil.torch.generators import generator
 from netvigil.torch.rows import RowBatch
 from netvigil.torch.stepping import Steps
 from netvigil_tabular.classifiers.adapter import TrainedClassifier
+from netvigil_tabular.classifiers.configs import NetworkConfig
 from netvigil_tabular.classifiers.table import CLASSIFIERS
 from netvigil_tabular.config import AutoencoderConfig
 from netvigil_tabular.encoder import Reconstructor
@@ -24,6 +25,7 @@ from netvigil_tabular.learner import AutoencoderLearner
 FEATURES = 52  # what the readers give of a flow after one-hot coding
 TRAIN_FLOWS = 2_000  # enough for a network to encode with
 STEPS = 100
+CLASSES = 5  # what `labels_of` names, and benign
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,16 @@ class TeachBenchmark:
         settle(self.device)
         return len(graphs.flow_id)
 
+    def needs(self, prepared: Any) -> Needs:
+        """Count features once, and the products thrice, but that features need no gradient."""
+        x = prepared[0].flow_x
+        first = 2.0 * x.size * NetworkConfig().hidden[0]
+        return Needs(
+            moved=x.nbytes,
+            operations=3 * _classified(len(x)) - first,
+            logarithms=len(x) * CLASSES,
+        )
+
 
 @dataclass(frozen=True)
 class ClassifyBenchmark:
@@ -137,12 +149,27 @@ class ClassifyBenchmark:
         settle(self.device)
         return len(found)
 
+    def needs(self, prepared: Any) -> Needs:
+        """Count features, a share of each class, the products, and an exponential for each."""
+        x = prepared[1].flow_x
+        return Needs(
+            moved=x.nbytes + 4 * CLASSES * len(x),
+            operations=_classified(len(x)),
+            logarithms=len(x) * CLASSES,
+        )
+
 
 def _products(flows: int) -> float:
     """Count two operations for each weight that a flow meets, at the default settings."""
     config = AutoencoderConfig()
     down = (FEATURES, *config.hidden, config.bottleneck)
     return 2.0 * flows * 2 * sum(inputs * outputs for inputs, outputs in pairwise(down))
+
+
+def _classified(flows: int) -> float:
+    """Count the same of the classifier."""
+    widths = (FEATURES, *NetworkConfig().hidden, CLASSES)
+    return 2.0 * flows * sum(inputs * outputs for inputs, outputs in pairwise(widths))
 
 
 def _mlp(device: str) -> TrainedClassifier:

@@ -1,36 +1,46 @@
-"""How fast this machine moves bytes and computes, and what identifies it in a history."""
+"""How fast this machine moves bytes and computes, and what identifies it in a history.
+
+Each rate is the best that NumPy or pyarrow does here, with one thread or all, in the case that
+suits it best. What a case needs at these rates is a time that nobody's code beats by much.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import platform
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netvigil.bench.limits import Needs
+from netvigil.bench import paces
+from netvigil.bench.limits import KINDS, Limit, Needs
+from netvigil.bench.paces import best, pace
 
 COPIED = 256 << 20
 """Bytes of each of the two arrays of the copy: far beyond any cache."""
 SIDE = 1_536
 """Rows and columns of the matrices multiplied."""
 STEPS = 300_000
-ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What the machine does in a second, best of five.
+    """What the machine does in a second, at its best.
 
     Shapes:
         bandwidth: bytes read plus bytes written by a copy, with one thread or all; of one besides
         operations: float32 additions and multiplications of a matrix product, all threads
+        lookups: `numpy.take` of float32 from a table that stays in the nearest cache
+        matched: `pyarrow.compute.index_in` of int64 keys, a tenth of which are among 4,096
+        sorted: `numpy.sort` of 131,072 int64 keys
+        logarithms: `numpy.log` of float32
+        drawn: random 32-bit numbers of NumPy's default generator
+        decoded: bytes of float32 columns that pyarrow reads from Parquet (LZ4, no dictionary)
         steps: iterations of a plain Python loop, the speed of the interpreter
         threads: of the pools
     """
@@ -38,25 +48,49 @@ class Rates:
     bandwidth: float
     bandwidth_of_one: float
     operations: float
+    lookups: float
+    matched: float
+    sorted: float
+    logarithms: float
+    drawn: float
+    decoded: float
     steps: float
     threads: int
 
-    def least_seconds(self, needs: Needs) -> float:
-        """Return the time that nothing on this machine can go below: moving or computing."""
-        return max(needs.moved / self.bandwidth, needs.operations / self.operations)
+    def limit(self, needs: Needs) -> Limit:
+        """Return the time that nothing on this machine goes below, moving or computing.
+
+        Bytes move while cores compute, so the longer of the two counts. Kinds of computing take
+        turns on the same cores, at rates that take all of them, so their times add up; code that
+        does two kinds in one pass may win back a little of the smaller one.
+        """
+        moving = needs.moved / self.bandwidth
+        taken = {name: getattr(needs, name) / getattr(self, name) for name in KINDS}
+        computing = sum(taken.values())
+        if moving >= computing:
+            return Limit(moving, "memory")
+        return Limit(computing, KINDS[max(taken, key=lambda name: taken[name])])
 
 
 def rates(threads: int | None = None) -> Rates:
-    """Measure this machine; takes about two seconds and 512 MB."""
+    """Measure this machine; takes about four seconds and 512 MB."""
     count = threads or len(cpus())
     one = _bandwidth(1)
-    return Rates(
-        bandwidth=max(one, _bandwidth(count)),
-        bandwidth_of_one=one,
-        operations=_operations(count),
-        steps=STEPS / _best(_loop),
-        threads=count,
-    )
+    with ThreadPoolExecutor(count) as pool:
+        shared = partial(pace, pool, count)
+        return Rates(
+            bandwidth=max(one, _bandwidth(count)),
+            bandwidth_of_one=one,
+            operations=_operations(count),
+            lookups=shared(paces.lookups),
+            matched=shared(paces.matched),
+            sorted=shared(paces.in_order),
+            logarithms=shared(paces.logarithms),
+            drawn=shared(paces.drawn),
+            decoded=shared(paces.decoded),
+            steps=STEPS / best(_loop),
+            threads=count,
+        )
 
 
 def cpus() -> list[int]:
@@ -75,15 +109,6 @@ def fingerprint() -> dict[str, Any]:
     return {"id": digest, **described, "versions": versions()}
 
 
-def _best(work: Callable[[], object]) -> float:
-    times = []
-    for _ in range(ATTEMPTS):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return min(times)
-
-
 def _bandwidth(threads: int) -> float:
     source = np.ones(COPIED // 8)
     target = np.empty_like(source)
@@ -97,7 +122,7 @@ def _bandwidth(threads: int) -> float:
                 done.result()
 
         copy()
-        return 2 * source.nbytes / _best(copy)
+        return 2 * source.nbytes / best(copy)
 
 
 def _copy(source: NDArray[np.float64], target: NDArray[np.float64]) -> None:
@@ -110,7 +135,7 @@ def _operations(threads: int) -> float:
     rng = np.random.default_rng(0)
     left, right = (rng.random((SIDE, SIDE), np.float32) for _ in range(2))
     with threadpool_limits(threads):
-        return 2 * SIDE**3 / _best(lambda: left @ right)
+        return 2 * SIDE**3 / best(lambda: left @ right)
 
 
 def _loop() -> int:

@@ -65,11 +65,17 @@ class EvaluateScores:
         return len(score)
 
     def needs(self, prepared: Scores) -> Needs:
-        """Count scores and truth twice: read as they come, written as they rank.
+        """Count scores and truth twice, read as they come and written as they rank, and a sort.
 
-        A sort passes over them more often, and resamples weigh each flow anew.
+        Every resample draws as many flows as there are, and counts up where each of them ranks.
         """
-        return Needs(moved=2 * (prepared.score.nbytes + prepared.truth.nbytes))
+        drawn = RESAMPLES * len(prepared.score)
+        return Needs(
+            moved=2 * (prepared.score.nbytes + prepared.truth.nbytes),
+            sorted=len(prepared.score),
+            drawn=drawn,
+            lookups=drawn,
+        )
 
 
 class Explained(NamedTuple):

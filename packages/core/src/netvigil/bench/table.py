@@ -98,11 +98,15 @@ def _figures(found: Mapping[str, Any], rates: Rates | None) -> dict[str, Any]:
         "seconds": found["seconds"],
         "peak_mb": None if math.isnan(found["peak_mb"]) else found["peak_mb"],
     }
-    if rates is not None and "moved" in found:
-        needs = Needs(found["moved"], found["operations"])
-        least = rates.least_seconds(needs)
-        bound = "memory" if needs.moved / rates.bandwidth >= least else "arithmetic"
-        result |= {"least_seconds": least, "times_limit": usual / least, "bound": bound}
+    if "needs" in found:
+        result["needs"] = found["needs"]
+        if rates is not None:
+            limit = rates.limit(Needs(**found["needs"]))
+            result |= {
+                "least_seconds": limit.seconds,
+                "times_limit": usual / limit.seconds,
+                "bound": limit.bound,
+            }
     return result
 
 

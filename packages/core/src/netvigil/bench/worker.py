@@ -216,8 +216,7 @@ def measured(part: Any, order: Mapping[str, Any]) -> dict[str, Any]:
     items, times = seconds_of(case, ready, seconds=seconds)
     result: dict[str, Any] = {"items": items, "seconds": times, "peak_mb": peak}
     if hasattr(case, "needs"):
-        needs = case.needs(ready)
-        result |= {"moved": needs.moved, "operations": needs.operations}
+        result["needs"] = dict(vars(case.needs(ready)))
     return result
 
 

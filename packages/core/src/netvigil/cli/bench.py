@@ -34,8 +34,9 @@ LISTED = ("room", "case", "package", "what it does")
 def bench(ctx: click.Context, /, **options: Any) -> None:
     """Time the cases that installed plugins bring, room by room, on this machine.
 
-    `x limit` is the time over the least that this machine needs to move the case's bytes or to do
-    its arithmetic. Figures of different machines do not compare.
+    `x limit` is the time over the least that this machine needs to move the case's bytes or to
+    compute what the task cannot do without, and which of these takes most of it. Figures of
+    different machines do not compare.
     """
     if ctx.invoked_subcommand is None:
         _measure(**options)
@@ -96,7 +97,7 @@ def machine(*, as_json: bool) -> None:
     from netvigil.bench import machine as measured
 
     with telling("measuring") as tell:
-        tell("bandwidth, arithmetic, interpreter")
+        tell("bandwidth, kinds of computing, interpreter")
         rates, about = measured.rates(), measured.fingerprint()
     if as_json:
         print_json({"machine": about, "rates": asdict(rates)})
@@ -108,9 +109,19 @@ def machine(*, as_json: bool) -> None:
             "copy": f"{rates.bandwidth / 1e9:.1f} GB/s read and written; one thread: "
             f"{rates.bandwidth_of_one / 1e9:.1f}",
             "arithmetic": f"{rates.operations / 1e9:,.0f} GFLOP/s of float32 matrix products",
+            "look-ups": _million(rates.lookups, "places in a table of 16 kB"),
+            "matching": _million(rates.matched, "64-bit keys sought among 4,096"),
+            "sorting": _million(rates.sorted, "64-bit keys, 131,072 at a time"),
+            "logarithms": _million(rates.logarithms, "of float32"),
+            "drawing": _million(rates.drawn, "random 32-bit numbers"),
+            "decoding": f"{rates.decoded / 1e9:.1f} GB/s of columns out of Parquet",
             "interpreter": f"{rates.steps / 1e6:.1f} million loop steps/s",
         }
     )
+
+
+def _million(rate: float, what: str) -> str:
+    return f"{rate / 1e6:,.0f} million/s, {what}"
 
 
 @bench.command(epilog="Example: netvigil bench history bench/history --html history.html")

@@ -24,8 +24,8 @@ from netvigil.parts import PartConfig
 from netvigil_flowprep.graphs.windows import cut, require_clock, row_major_features, row_numbers
 
 # A (window, host) grid costs up to 5 bytes a cell whether it is used or not; sorting costs 16 bytes
-# and much more
-# time a flow. At 8 cells a flow both take about as long (measured in bench/bench_build.py).
+# and much more time a flow. At 8 cells a flow both take about as long (measured in
+# bench/bench_build.py).
 CELLS_PER_FLOW = 8
 DEFAULT_WINDOW_S = 180.0
 
@@ -117,7 +117,7 @@ class FlowHost:
         """
         self.check(flows)
         windows = cut(window)
-        graphs = _graphs(windows.flow_ptr, _hosts(flows, len(windows.number)))
+        graphs = _graphs(windows.flow_ptr, _hosts(flows))
         return WindowGraphs(
             schema="flow-host",
             feature_names=features.names,
@@ -134,15 +134,15 @@ class FlowHost:
 
 
 class Hosts(NamedTuple):
-    """The hosts of a batch, in any order.
+    """The hosts that the flows of a batch touch, in the order of their keys.
 
     Shapes:
-        src, dst: int64 [flows], rows of `texts`; texts: string [hosts], of which one may be null
+        src, dst: int64 [flows], rows of `key`; key: uint64 [hosts], 0 for the unknown host
     """
 
     src: NDArray[np.int64]
     dst: NDArray[np.int64]
-    texts: pa.Array
+    key: NDArray[np.uint64]
 
 
 class Graphs(NamedTuple):
@@ -159,11 +159,11 @@ class Graphs(NamedTuple):
     node_key: NDArray[np.uint64]
 
 
-def _hosts(flows: FlowTable, windows: int) -> Hosts:
-    """Number the hosts of a batch, source and destination alike, by their place in a dictionary."""
+def _hosts(flows: FlowTable) -> Hosts:
+    """Number the hosts of a batch, source and destination alike."""
     columns = [*flows.table["src_ip"].chunks, *flows.table["dst_ip"].chunks]
     if not len(flows):
-        return Hosts(np.empty(0, np.int64), np.empty(0, np.int64), pa.nulls(0, pa.string()))
+        return Hosts(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint64))
     unified = pa.chunked_array(columns).unify_dictionaries()
     texts = unified.chunk(0).dictionary
     # NumPy indexes by 64 bits and would convert a narrower array each time.
@@ -175,26 +175,26 @@ def _hosts(flows: FlowTable, windows: int) -> Hosts:
         place += len(chunk)
     if unified.null_count:
         texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])
-    hosts = Hosts(codes[: len(flows)], codes[len(flows) :], texts)
     # A dictionary may hold many more hosts than this batch touches.
-    return hosts if windows * len(texts) <= CELLS_PER_FLOW * len(flows) else _touched(hosts)
-
-
-def _touched(hosts: Hosts) -> Hosts:
-    """Leave out the hosts that no flow touches."""
-    used = np.zeros(len(hosts.texts), np.bool_)
-    used[hosts.src] = used[hosts.dst] = True
+    used = np.zeros(len(texts), np.bool_)
+    used[codes] = True
     present = np.flatnonzero(used)
-    row = np.empty(len(used), np.int64)
-    row[present] = np.arange(len(present))
-    return Hosts(row[hosts.src], row[hosts.dst], hosts.texts.take(pa.array(present)))
+    key = text_keys(texts.take(pa.array(present)))
+    order = np.argsort(key, kind="stable")
+    row = np.empty(len(texts), np.int64)
+    row[present[order]] = np.arange(len(order))
+    codes = row.take(codes)
+    return Hosts(codes[: len(flows)], codes[len(flows) :], key[order])
 
 
 def _graphs(flow_ptr: NDArray[np.int64], hosts: Hosts) -> Graphs:
-    """Number the hosts of each window from 0, in the order of their keys."""
-    windows, width, flows = len(flow_ptr) - 1, len(hosts.texts), len(hosts.src)
+    """Number the hosts of each window from 0, in the order of their keys.
+
+    Cells of a (window, host) grid are in that order already, so nothing is sorted by key again.
+    """
+    windows, width, flows = len(flow_ptr) - 1, len(hosts.key), len(hosts.src)
     base = np.repeat(np.arange(windows) * width, np.diff(flow_ptr))
-    src, dst = base + hosts.src, base + hosts.dst  # cells of a (window, host) grid
+    src, dst = base + hosts.src, base + hosts.dst
     grid = windows * width <= CELLS_PER_FLOW * flows
     if grid:
         touched = np.zeros(windows * width, np.bool_)
@@ -203,24 +203,11 @@ def _graphs(flow_ptr: NDArray[np.int64], hosts: Hosts) -> Graphs:
     else:
         node, place = np.unique(np.concatenate([src, dst]), return_inverse=True)
     # From here to the last lines, arrays are as long as there are nodes: far fewer than flows.
-    window, host = np.divmod(node, width)
+    window, host = np.divmod(node, max(width, 1))
     node_ptr = np.searchsorted(window, np.arange(windows + 1))
-    key = _keys(hosts.texts, host)
-    order = np.lexsort((key, window))
-    row = np.empty(len(node), np.int32)
-    row[order] = np.arange(len(node)) - node_ptr[window]
+    row = (np.arange(len(node)) - node_ptr[window]).astype(np.int32)
     if grid:
         of_cell = np.empty(windows * width, np.int32)
         of_cell[node] = row
-        return Graphs(of_cell[src], of_cell[dst], node_ptr, key[order])
-    return Graphs(row[place[:flows]], row[place[flows:]], node_ptr, key[order])
-
-
-def _keys(texts: pa.Array, host: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return the key of each node's host, computed once per host; a null keeps the key 0."""
-    used = np.zeros(len(texts), np.bool_)
-    used[host] = True
-    present = np.flatnonzero(used)
-    keys = np.zeros(len(texts), np.uint64)
-    keys[present] = text_keys(texts.take(pa.array(present)))
-    return keys[host]
+        return Graphs(of_cell.take(src), of_cell.take(dst), node_ptr, hosts.key[host])
+    return Graphs(row[place[:flows]], row[place[flows:]], node_ptr, hosts.key[host])

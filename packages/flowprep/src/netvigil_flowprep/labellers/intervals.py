@@ -24,6 +24,7 @@ class IntervalIndex:
     def __init__(
         self, key: NDArray[np.uint64], start_us: NDArray[np.int64], end_us: NDArray[np.int64]
     ) -> None:
+        self._marked = _Marked(key)
         order = np.lexsort((start_us, key))
         self._keys, code = np.unique(key[order], return_inverse=True)
         self._first = np.searchsorted(code, np.arange(len(self._keys)))
@@ -55,12 +56,33 @@ class IntervalIndex:
         found = np.full(len(key), -1, np.int64)
         if not len(self._keys):
             return found
-        code = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
-        rows = np.flatnonzero(self._keys[code] == key)  # few flows share a key with the truth
-        code = code[rows]
+        rows = self._marked.maybe(key)  # few flows share a key with the truth
+        asked = key[rows]
+        code = np.minimum(np.searchsorted(self._keys, asked), len(self._keys) - 1)
+        same = np.flatnonzero(self._keys[code] == asked)
+        rows, code = rows[same], code[same]
         before = np.searchsorted(self._starts, end_us[rows], side="right")
         place = code * (len(self._starts) + 1) + before
         last = np.searchsorted(self._place, place, side="right") - 1
         hit = (last >= self._first[code]) & (self._end[last] >= start_us[rows])
         found[rows[hit]] = self._row[last[hit]]
         return found
+
+
+class _Marked:
+    """Which keys may be among some: a look-up each, where a search is as many as their logarithm.
+
+    Keys are marked by their highest bits, 16 places for each, up to 16 MB. Keys are hashes, so few
+    others meet a mark by chance; at the worst all do, and are searched.
+    """
+
+    def __init__(self, key: NDArray[np.uint64]) -> None:
+        bits = min(max((16 * len(key)).bit_length(), 1), 24)
+        self._unread = np.uint64(64 - bits)
+        self._marks = np.zeros(1 << bits, np.bool_)
+        self._marks[key >> self._unread] = True
+
+    def maybe(self, key: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return the rows of keys that may be among those marked, increasing, int64 [rows]."""
+        place = (key >> self._unread).view(np.int64)  # NumPy indexes by signed numbers only
+        return np.flatnonzero(self._marks.take(place))

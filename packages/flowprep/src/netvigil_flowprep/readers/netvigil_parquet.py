@@ -70,7 +70,8 @@ class _Labels:
         if inline is None:
             inline = pa.table({"flow_id": pa.array([], pa.int64())})
         ids = inline["flow_id"].to_numpy()
-        order = np.argsort(ids, kind="stable")
+        rising = bool(np.all(ids[1:] > ids[:-1]))
+        order = slice(None) if rising else np.argsort(ids, kind="stable")
         self._ids = ids[order]
         # A source that rejected nothing has the ids 0, 1, 2, ...: then an id is its own place.
         self._dense = bool(len(ids) and self._ids[0] == 0 and self._ids[-1] == len(ids) - 1)
@@ -94,8 +95,12 @@ class _Labels:
         return pa.table([pa.array(flow_id), *texts.values()], names=["flow_id", *texts])
 
 
-def _codes(column: pa.ChunkedArray, order: NDArray[np.int64]) -> tuple[NDArray[np.int32], pa.Array]:
+def _codes(
+    column: pa.ChunkedArray, order: NDArray[np.int64] | slice
+) -> tuple[NDArray[np.int32], pa.Array]:
     """Return each row's place among the distinct texts, -1 for null, and these."""
-    whole = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    whole = column.unify_dictionaries().combine_chunks()
     codes = whole.indices.fill_null(-1).to_numpy().astype(np.int32, copy=False)
-    return codes[order], whole.dictionary
+    return codes[order], whole.dictionary.cast(pa.string())

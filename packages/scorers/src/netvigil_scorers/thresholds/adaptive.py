@@ -104,8 +104,11 @@ class Adaptive:
             msg = "Threshold 'adaptive' was given scores that are not finite."
             raise ContractError(msg, do="A scorer must rank every flow; see its settings.")
         _require_clock(calibration.start_us)
-        self.edges_ = edges_of(scores, self.config.keep)
-        self.memory_ = _histogram(self.edges_, scores).astype(np.float64)
+        ranked = np.sort(scores)
+        self.edges_ = edges_of(ranked, self.config.keep)
+        # How many scores lie up to each edge; the last place is for those above all edges.
+        up_to = np.searchsorted(ranked, self.edges_, side="right")
+        self.memory_ = np.diff(up_to, prepend=0, append=len(ranked)).astype(np.float64)
         settings = self.config
         self._how = (
             f"Begins at the highest {settings.keep:.6g} of unlabelled calibration scores "
@@ -207,13 +210,12 @@ class Follower:
         self._waiting = np.zeros(len(self._memory))
 
 
-def edges_of(scores: NDArray[np.float64], keep: float) -> NDArray[np.float64]:
-    """Return where the memory tells scores apart, float64 [edges], rising.
+def edges_of(ranked: NDArray[np.float64], keep: float) -> NDArray[np.float64]:
+    """Return where the memory tells rising scores apart, float64 [edges], rising.
 
     These are calibration scores themselves, so that a cut parts no equal ones, densest where the
     cut lies; and, beyond them, steps that widen, for scores nobody has seen yet.
     """
-    ranked = np.sort(scores)
     flows = len(ranked)
     body = np.linspace(0, flows - 1, min(flows, BODY)).astype(np.int64)
     highest = max(flows - math.ceil(4 * keep * flows) - 2, 0)
@@ -233,10 +235,6 @@ def place_of_cut(memory: NDArray[np.float64], keep: float) -> int:
     # Sums of halved counts round; an exact share must not fail by a bit.
     fits = above <= keep * memory.sum() * (1 + 1e-12)
     return int(fits.argmax()) if fits.any() else len(fits) - 1
-
-
-def _histogram(edges: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.bincount(np.searchsorted(edges, scores), minlength=len(edges) + 1)
 
 
 def _unit(spread: float, end: float) -> float:

@@ -49,19 +49,16 @@ def choose(config: BestFBetaConfig | BestF1Config, calibration: Calibration) -> 
     if not attack.any():
         msg = f"None of the {len(scores):,} labelled calibration flows is an attack: no {name}."
         raise ContractError(msg, do="Move the split, or use a label-free threshold.")
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    last = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))  # the last flow of each tie
-    hits = np.cumsum(attack[order])[last]
+    ranked = np.sort(scores)
+    # The best cut lies below an attack: to alert on benign flows alone raises no figure.
+    tried, found = np.unique(scores[attack], return_counts=True)
+    tried, hits = tried[::-1], np.cumsum(found[::-1])
+    below_each = np.searchsorted(ranked, tried)  # flows with a lower score
     weight = config.beta**2
-    figure = (1.0 + weight) * hits / (last + 1 + weight * attack.sum())
+    figure = (1.0 + weight) * hits / (len(ranked) - below_each + weight * attack.sum())
     best = int(np.argmax(figure))
-    lowest = float(ranked[last[best]])
-    below = (
-        float(ranked[last[best + 1]])
-        if best + 1 < len(last)
-        else float(np.nextafter(lowest, -np.inf))
-    )
+    lower = int(below_each[best])
+    below = float(ranked[lower - 1]) if lower else float(np.nextafter(ranked[0], -np.inf))
     how = (
         f"Supervised: the best {name} of the attack class ({figure[best]:.4f}) on {len(scores):,} "
         f"labelled calibration flows, {int(attack.sum()):,} of them attacks."
