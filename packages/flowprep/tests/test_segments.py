@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netvigil_flowprep.segments import Segments, largest_so_far
+from netvigil_flowprep.segments import Segments
+from netvigil_flowprep.so_far import largest_so_far
 
 NAN = np.nan
 

@@ -21,7 +21,7 @@ from netvigil.contracts import FlowTable, JoinedFlows
 from netvigil.errors import ConfigError
 from netvigil.parts import PartConfig
 from netvigil_flowprep.merging import merge
-from netvigil_flowprep.segments import largest_so_far
+from netvigil_flowprep.so_far import largest_so_far
 
 _NO_PORT = 1 << 16  # no port is no number of a port
 

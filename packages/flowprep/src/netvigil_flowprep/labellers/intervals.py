@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from netvigil_flowprep.segments import running_maximum
+from netvigil_flowprep.so_far import running_maximum
 
 
 class IntervalIndex:

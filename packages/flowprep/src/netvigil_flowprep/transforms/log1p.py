@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Self
 
@@ -54,12 +55,7 @@ class Log1p:
         Raises:
             NotFittedError, ContractError: With a limit: unfitted, or other columns than fitted on.
         """
-        x = own_copy(features.x)
-        if self.config.min_skew is None:
-            return replace(features, x=_logarithm(x))
-        require_columns("log1p", require_fitted("log1p", self.names_), features)
-        x[:, self.chosen_] = _logarithm(x[:, self.chosen_])
-        return replace(features, x=x)
+        return self._applied(features, _logarithm)
 
     def undo(self, features: FlowFeatures) -> FlowFeatures:
         """Return features in their own units.
@@ -67,11 +63,16 @@ class Log1p:
         Raises:
             NotFittedError, ContractError: As `transform`.
         """
+        return self._applied(features, _exponential)
+
+    def _applied(
+        self, features: FlowFeatures, change: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    ) -> FlowFeatures:
         x = own_copy(features.x)
         if self.config.min_skew is None:
-            return replace(features, x=_exponential(x))
+            return replace(features, x=change(x))
         require_columns("log1p", require_fitted("log1p", self.names_), features)
-        x[:, self.chosen_] = _exponential(x[:, self.chosen_])
+        x[:, self.chosen_] = change(x[:, self.chosen_])
         return replace(features, x=x)
 
     def get_state(self) -> State:
