@@ -8,6 +8,7 @@ from typing import Any
 from netvigil.bench.limits import Needs
 from netvigil.contracts import WindowGraphs
 from netvigil.testing.synthetic.windows import windows_of
+from netvigil.torch.cases import Encodes, seen
 from netvigil.torch.device import resolve_device, settle
 from netvigil.torch.generators import generator
 from netvigil.torch.stepping import Steps
@@ -48,7 +49,7 @@ class TrainBenchmark:
         """
         graphs, _ = prepared
         forward = 2.0 * len(graphs.node_key) * FEATURES * AnomalEConfig().hidden
-        return Needs(moved=_read(graphs), operations=2 * 2 * forward)
+        return Needs(moved=seen(graphs), operations=2 * 2 * forward)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class StepBenchmark:
 
 
 @dataclass(frozen=True)
-class EncodeBenchmark:
+class EncodeBenchmark(Encodes):
     """Encodes with a network that was trained outside the timer."""
 
     device: str = "cpu"
@@ -79,13 +80,6 @@ class EncodeBenchmark:
         """Return a fitted encoder and windows of about `flows` flows together."""
         made = AnomalE(AnomalEConfig(epochs=1, device=self.device))
         return made.fit([_windows(TRAIN_FLOWS, seed)], seed=seed), _windows(flows, seed + 1)
-
-    def run(self, prepared: Any) -> int:
-        """Encode them once."""
-        made, graphs = prepared
-        encoded = made.encode(graphs)
-        settle(self.device)
-        return len(encoded)
 
     def needs(self, prepared: Any) -> Needs:
         """Count features and ends, an embedding for each pair, and the products of each host.
@@ -96,14 +90,9 @@ class EncodeBenchmark:
         config, shared = made.config, made.encode(graphs)
         weights = FEATURES * config.hidden + 2 * config.hidden * config.embedding
         return Needs(
-            moved=_read(graphs) + shared.embedding.nbytes + shared.row.nbytes,
+            moved=seen(graphs) + shared.embedding.nbytes + shared.row.nbytes,
             operations=2.0 * len(graphs.node_key) * weights,
         )
-
-
-def _read(graphs: WindowGraphs) -> float:
-    """Return the bytes of what the network sees of flows."""
-    return graphs.flow_x.nbytes + graphs.flow_src.nbytes + graphs.flow_dst.nbytes
 
 
 def _windows(flows: int, seed: int) -> WindowGraphs:

@@ -8,6 +8,7 @@ from typing import Any
 from netvigil.bench.limits import Needs
 from netvigil.contracts import WindowGraphs
 from netvigil.testing.synthetic.windows import windows_of
+from netvigil.torch.cases import Encodes, seen
 from netvigil.torch.device import resolve_device, settle
 from netvigil.torch.generators import build, generator
 from netvigil.torch.stepping import Steps
@@ -50,7 +51,7 @@ class TrainBenchmark:
         graphs, _ = prepared
         flows, hidden = len(graphs.flow_id), AutoGraphADConfig().hidden
         return Needs(
-            moved=_read(graphs),
+            moved=seen(graphs),
             operations=3 * _products(flows) - 2.0 * flows * FEATURES * hidden,
             logarithms=_logarithms(flows),
             drawn=flows * hidden / 2,
@@ -78,7 +79,7 @@ class StepBenchmark:
 
 
 @dataclass(frozen=True)
-class EncodeBenchmark:
+class EncodeBenchmark(Encodes):
     """Encodes with a network that was trained outside the timer."""
 
     window_flows: int
@@ -91,13 +92,6 @@ class EncodeBenchmark:
         made = AutoGraphAD(config).fit([train], seed=seed)
         return made, _windows(flows, self.window_flows, seed + 1)
 
-    def run(self, prepared: Any) -> int:
-        """Encode them once."""
-        made, graphs = prepared
-        encoded = made.encode(graphs)
-        settle(self.device)
-        return len(encoded)
-
     def needs(self, prepared: Any) -> Needs:
         """Count features and ends, three terms of a flow, and what its own values go through.
 
@@ -106,15 +100,10 @@ class EncodeBenchmark:
         graphs = prepared[1]
         flows = len(graphs.flow_id)
         return Needs(
-            moved=_read(graphs) + 3 * 4 * flows,
+            moved=seen(graphs) + 3 * 4 * flows,
             operations=_products(flows),
             logarithms=_logarithms(flows),
         )
-
-
-def _read(graphs: WindowGraphs) -> float:
-    """Return the bytes of what the network sees of flows."""
-    return graphs.flow_x.nbytes + graphs.flow_src.nbytes + graphs.flow_dst.nbytes
 
 
 def _products(flows: int) -> float:

@@ -6,6 +6,7 @@ import pytest
 
 from netvigil.contracts import FlowFeatures
 from netvigil.errors import ContractError
+from netvigil_flowprep.transforms import categories as module
 from netvigil_flowprep.transforms.categories import Categories, CategoriesConfig
 
 
@@ -98,3 +99,23 @@ def test_a_feature_called_like_a_one_hot_column_is_refused():
     # One that only looks like it is fine: text from traffic stands quoted.
     near = FlowFeatures(x, ("c_proto=tcp",), {"c_proto": column})
     assert len(Categories(CategoriesConfig()).fit(near, seed=0).transform(near).names) == 5
+
+
+@pytest.mark.parametrize("pairs", [1, 12, 10**6])
+def test_columns_do_not_depend_on_which_categories_are_looked_up_together(pairs, monkeypatch):
+    rng = np.random.default_rng(0)
+    texts = [pa.array(rng.choice(list("abcde"), 200)).dictionary_encode() for _ in range(4)]
+    named = {f"c_{number}": column for number, column in enumerate(texts)}
+    x = rng.random((200, 3), np.float32)
+    features = FlowFeatures(x, ("x_a", "x_b", "x_c"), named)
+    made = Categories(CategoriesConfig(min_share=0.1)).fit(features, seed=0)
+    monkeypatch.setattr(module, "PAIRS", pairs)
+    found = made.transform(features)
+    alone = [
+        Categories(CategoriesConfig(min_share=0.1))
+        .fit(one := FlowFeatures(x, features.names, {name: column}), seed=0)
+        .transform(one)
+        for name, column in named.items()
+    ]
+    assert found.names == (*features.names, *(n for part in alone for n in part.names[3:]))
+    assert (found.x == np.concatenate([x, *(part.x[:, 3:] for part in alone)], axis=1)).all()

@@ -9,6 +9,7 @@ from typing import Any
 from netvigil.bench.limits import Needs
 from netvigil.contracts import WindowGraphs
 from netvigil.testing.synthetic.windows import labels_of, windows_of
+from netvigil.torch.cases import Classifies, seen
 from netvigil.torch.device import settle
 from netvigil_heterognn.classifier import HeteroFlowGNN
 from netvigil_heterognn.config import HeteroFlowGNNConfig
@@ -44,14 +45,14 @@ class TrainBenchmark:
         flows = len(graphs.flow_id)
         first = 2.0 * flows * FEATURES * HeteroFlowGNNConfig().hidden
         return Needs(
-            moved=_read(graphs),
+            moved=seen(graphs),
             operations=3 * _products(flows) - first,
             logarithms=flows * CLASSES,
         )
 
 
 @dataclass(frozen=True)
-class ClassifyBenchmark:
+class ClassifyBenchmark(Classifies):
     """Classifies with a network that was trained outside the timer."""
 
     device: str = "cpu"
@@ -62,13 +63,6 @@ class ClassifyBenchmark:
         made = HeteroFlowGNN(HeteroFlowGNNConfig(epochs=1, device=self.device))
         return made.fit([train], labels_of(train), seed=seed), _windows(flows, seed + 1)
 
-    def run(self, prepared: Any) -> int:
-        """Classify them once."""
-        made, graphs = prepared
-        found = made.classify(graphs)
-        settle(self.device)
-        return len(found)
-
     def needs(self, prepared: Any) -> Needs:
         """Count features and ends, a share of each class, and what a flow's own values go through.
 
@@ -77,15 +71,10 @@ class ClassifyBenchmark:
         graphs = prepared[1]
         flows = len(graphs.flow_id)
         return Needs(
-            moved=_read(graphs) + 4 * CLASSES * flows,
+            moved=seen(graphs) + 4 * CLASSES * flows,
             operations=_products(flows),
             logarithms=flows * CLASSES,
         )
-
-
-def _read(graphs: WindowGraphs) -> float:
-    """Return the bytes of what the network sees of flows."""
-    return graphs.flow_x.nbytes + graphs.flow_src.nbytes + graphs.flow_dst.nbytes
 
 
 def _products(flows: int) -> float:

@@ -11,6 +11,7 @@ import torch
 from netvigil.bench.limits import Needs
 from netvigil.contracts import WindowGraphs
 from netvigil.testing.synthetic.windows import labels_of, windows
+from netvigil.torch.cases import Classifies, Encodes
 from netvigil.torch.device import resolve_device, settle
 from netvigil.torch.generators import generator
 from netvigil.torch.rows import RowBatch
@@ -75,7 +76,7 @@ class StepBenchmark:
 
 
 @dataclass(frozen=True)
-class EncodeBenchmark:
+class EncodeBenchmark(Encodes):
     """Encodes with a network that was trained outside the timer."""
 
     device: str = "cpu"
@@ -84,13 +85,6 @@ class EncodeBenchmark:
         """Return a fitted encoder and windows of about `flows` flows together."""
         made = Reconstructor(AutoencoderConfig(epochs=1, device=self.device))
         return made.fit([_windows(TRAIN_FLOWS, seed)], seed=seed), _windows(flows, seed + 1)
-
-    def run(self, prepared: Any) -> int:
-        """Encode them once."""
-        made, graphs = prepared
-        encoded = made.encode(graphs)
-        settle(self.device)
-        return len(encoded)
 
     def needs(self, prepared: Any) -> Needs:
         """Count features, code and terms of each flow, and the products down and up again."""
@@ -131,7 +125,7 @@ class TeachBenchmark:
 
 
 @dataclass(frozen=True)
-class ClassifyBenchmark:
+class ClassifyBenchmark(Classifies):
     """Classifies with an `mlp` that was trained outside the timer."""
 
     device: str = "cpu"
@@ -141,13 +135,6 @@ class ClassifyBenchmark:
         train = _windows(TRAIN_FLOWS, seed)
         made = _mlp(self.device).fit([train], labels_of(train), seed=seed)
         return made, _windows(flows, seed + 1)
-
-    def run(self, prepared: Any) -> int:
-        """Classify them once."""
-        made, graphs = prepared
-        found = made.classify(graphs)
-        settle(self.device)
-        return len(found)
 
     def needs(self, prepared: Any) -> Needs:
         """Count features, a share of each class, the products, and an exponential for each."""

@@ -171,13 +171,12 @@ def _together(
     """
     joined: list[tuple[NDArray[np.intp], NDArray[np.float32]]] = []
     for code, numbers in coded:
-        before, left = joined[-1] if joined else (np.zeros(1, np.intp), numbers[:1, :0])
-        pairs = len(left) * len(numbers)
-        if joined and pairs > PAIRS:
+        if not joined or len(joined[-1][1]) * len(numbers) > PAIRS:
             joined.append((code.astype(np.intp), numbers))
             continue
+        before, left = joined.pop()
         both = [np.repeat(left, len(numbers), axis=0), np.tile(numbers, (len(left), 1))]
-        joined[-1:] = [(before * len(numbers) + code, np.concatenate(both, axis=1))]
+        joined.append((before * len(numbers) + code, np.concatenate(both, axis=1)))
     return joined
 
 
