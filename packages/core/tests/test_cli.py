@@ -293,6 +293,13 @@ class TestForPeople:
         assert code == 0
         assert "a-detected" in out
         assert (workplace / "a-detected" / "scores.parquet").exists()
+        lines = (workplace / "a.csv").read_text().splitlines()
+        broken = ",".join("x" for _ in lines[0].split(","))
+        (workplace / "b.csv").write_text("\n".join([*lines, broken, ""]))
+        code, out, _ = call("detect", "b", "b.csv")
+        assert code == 0
+        assert "broken number: 1" in out  # what was lost is said, with its reason
+        assert "files skipped" in out
         call("data", "convert", "a.csv", "--to", "w.parquet", "--labeller", "inline")
         code, out, _ = call("evaluate", "a-detected/scores.parquet", "w.labels.parquet")
         assert code == 0

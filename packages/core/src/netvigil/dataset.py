@@ -67,17 +67,12 @@ def opened(source: Path, reader: str, settings: Sequence[str], phases: Phases) -
 def inspect(source: Opened, labels: Path | None) -> dict[str, Any]:
     """Say what a source is, as JSON values."""
     store = source.store
-    report = store.report
     found: dict[str, Any] = {
         "source": str(source.source),
         "format": store.info.format,
         "why": source.reading.reason,
         "flows": len(store),
-        "rows read": report.read,
-        "rows repaired": dict(report.repairs),
-        "rows rejected": dict(report.rejects),
-        "remarks": list(report.examples),
-        "files skipped": list(report.skipped_files),
+        **store.report.facts(),
         "time basis": store.info.time_basis,
         "byte layer": store.info.bytes_layer,
         "direction": store.info.direction,
@@ -120,11 +115,7 @@ def convert(
             "written": str(to),
             "format": f"{store.info.format} ({reading.reason})",
             "flows": len(store),
-            "rows read": store.report.read,
-            "rows repaired": dict(store.report.repairs),
-            "rows rejected": dict(store.report.rejects),
-            "remarks": list(store.report.examples),
-            "files skipped": list(store.report.skipped_files),
+            **store.report.facts(),
         }
         if labeller is not None:
             work = Opened(source, reading, store, plugins, Path(scratch))

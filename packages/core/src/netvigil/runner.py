@@ -66,9 +66,7 @@ class Detection:
             "alerts": self.alerts,
             "cut": self.cut,
             **({} if self.moved is None else {"cut moved between": self.moved}),
-            "rows read": self.report.read,
-            "rows repaired": self.report.repaired,
-            "rows rejected": self.report.rejected,
+            **self.report.facts(),
         }
 
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netvigil.cli.shared import EXISTING, as_json, options_option, phases, print_facts, print_json
+from netvigil.cli.shared import (
+    EXISTING,
+    as_json,
+    options_option,
+    phases,
+    print_facts,
+    print_json,
+    print_result,
+)
 
 if TYPE_CHECKING:
     from netvigil.evaluation import Evaluation, Receipt
@@ -122,10 +130,7 @@ def detect(bundle: Path, source: Path, out: Path | None, reader: str, *, as_json
     watch = phases(quiet=as_json)
     found = runner.detect(bundle, source, load_plugins(), out=out, phases=watch, reader=reader)
     values = {"result": str(out), **found.facts()}
-    if as_json:
-        print_json(values | {"phases": watch.summary()})
-    else:
-        print_facts(values)
+    print_result(values | ({"phases": watch.summary()} if as_json else {}), as_json=as_json)
 
 
 @click.command(epilog="Example: netvigil evaluate today/scores.parquet today.labels.parquet")

@@ -214,6 +214,16 @@ class ReadReport:
         """Return plain JSON values."""
         return asdict(self)
 
+    def facts(self) -> dict[str, Any]:
+        """Return what whoever gave the source wants to know of its rows, by name."""
+        return {
+            "rows read": self.read,
+            "rows repaired": dict(self.repairs),
+            "rows rejected": dict(self.rejects),
+            "remarks": list(self.examples),
+            "files skipped": list(self.skipped_files),
+        }
+
 
 EXAMPLES = 8  # enough to see a pattern in a message, few enough to print
 
