@@ -38,10 +38,10 @@ class Edges:
         return len(self.degree)
 
     @staticmethod
-    def of(graphs: WindowGraphs) -> Edges:
-        """Double the flows of one window."""
-        x = torch.tensor(graphs.flow_x)
-        src, dst = (torch.tensor(rows) for rows in graphs.node_rows())
+    def of(graphs: WindowGraphs, device: str = "cpu") -> Edges:
+        """Double the flows of one window, on a device."""
+        x = torch.tensor(graphs.flow_x, device=device)
+        src, dst = (torch.tensor(rows, device=device) for rows in graphs.node_rows())
         turned = src != dst
         source = torch.cat([src, dst[turned]])
         target = torch.cat([dst, src[turned]])
@@ -107,12 +107,12 @@ def train(
 
     `permutation` gives the order of the edge features in an epoch; drawn from `seed` where absent.
     """
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator(edges.x.device).manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
     best, weights, curve = float("inf"), network.state_dict(), []
     for epoch in range(epochs):
         if permutation is None:
-            order = torch.randperm(len(edges.x), generator=rng)
+            order = torch.randperm(len(edges.x), generator=rng, device=edges.x.device)
         else:
             order = permutation(epoch)
         optimizer.zero_grad()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -131,19 +132,20 @@ def to_hetero(graphs: WindowGraphs) -> list[HeteroData]:
 def draw(data: HeteroData, settings: Settings, rng: torch.Generator) -> Draws:
     """Draw one step's augmentation and noise."""
     flows, hosts = data["flow"].num_nodes, data["host"].num_nodes
+    there: dict[str, Any] = {"generator": rng, "device": rng.device}
     ends = torch.stack([data[edge].edge_index[1] for edge in (SOURCE, TARGET)])
     negatives = torch.full_like(ends, -1)
     if hosts > 1:
         # A step of 1 to hosts - 1 around the ring of hosts never returns to the true one.
-        other = (ends + torch.randint(1, hosts, ends.shape, generator=rng)) % hosts
-        chosen = torch.rand(ends.shape, generator=rng) < settings.rate
+        other = (ends + torch.randint(1, hosts, ends.shape, **there)) % hosts
+        chosen = torch.rand(ends.shape, **there) < settings.rate
         negatives = torch.where(chosen, other, negatives)
     return Draws(
-        keep=torch.rand(ends.shape, generator=rng) >= settings.rate,
-        masked=torch.rand(flows, generator=rng) < settings.rate,
+        keep=torch.rand(ends.shape, **there) >= settings.rate,
+        masked=torch.rand(flows, **there) < settings.rate,
         negatives=negatives,
-        flow_noise=torch.randn(flows, settings.hidden, generator=rng),
-        host_noise=torch.randn(hosts, settings.hidden, generator=rng),
+        flow_noise=torch.randn(flows, settings.hidden, **there),
+        host_noise=torch.randn(hosts, settings.hidden, **there),
     )
 
 
@@ -191,7 +193,7 @@ def train(
     """Train window by window and return each epoch's mean loss, weighted by flows.
 
     Args:
-        network: Its weights are where the training starts.
+        network: Its weights are where the training starts, on the device of the windows.
         windows: Windows in order of time, each with flows.
         settings: See `Settings`.
         epochs: How often all windows are walked through.
@@ -199,7 +201,7 @@ def train(
         draws: Gives the draws of (epoch, window); drawn from `seed` where absent.
         seed: Of the draws.
     """
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator(network.token.device).manual_seed(seed)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -242,7 +244,7 @@ def _backward(
         sums = window_sums(network, window, drawn)
         loss = sum(
             (share[name] / max(counts[name], 1) * term for name, term in sums.items()),
-            start=torch.zeros(()),
+            start=torch.zeros((), device=network.token.device),
         )
         torch.autograd.backward(loss)
         value += loss.item()

@@ -92,13 +92,17 @@ def to_hetero(
 
 
 def train(network: Network, windows: Sequence[HeteroData], *, epochs: int) -> list[float]:
-    """Train in steps of sixteen chunks and return each epoch's mean loss, weighted by flows."""
+    """Train in steps of sixteen chunks and return each epoch's mean loss, weighted by flows.
+
+    Batches go to where the network is, as a careful user's loop has it.
+    """
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     loader = DataLoader(list(windows), batch_size=TOGETHER)
     curve = []
     for _ in range(epochs):
         total, flows = 0.0, 0
-        for batch in loader:
+        for collated in loader:
+            batch = collated.to(network.classes.weight.device)
             optimizer.zero_grad()
             logits = network(batch.x_dict, batch.edge_index_dict)
             loss = functional.cross_entropy(logits, batch["flow"].y)

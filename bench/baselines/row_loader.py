@@ -25,13 +25,15 @@ def network(widths: list[int]) -> nn.Sequential:
 
 
 def train(made: nn.Module, x: Tensor, *, batch: int, epochs: int) -> float:
-    """Train for some epochs and return the last epoch's mean loss."""
+    """Train for some epochs, where the module is, and return the last epoch's mean loss."""
+    device = next(made.parameters()).device
     loader = DataLoader(TensorDataset(x), batch_size=batch, shuffle=True)
     optimizer = torch.optim.AdamW(made.parameters(), lr=1e-3, weight_decay=1e-5)
     total = 0.0
     for _ in range(epochs):
         total = 0.0
-        for (rows,) in loader:
+        for (collated,) in loader:
+            rows = collated.to(device)
             loss = nn.functional.mse_loss(made(rows), rows)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from netvigil import parts
-from netvigil.bench import history, machine, table, worker
+from netvigil.bench import card, history, machine, table, worker
 from netvigil.bench.limits import KINDS, Limit, Needs
 from netvigil.cli import cli
 from netvigil.errors import ConfigError, SourceError
@@ -151,6 +152,49 @@ def test_rows_tell_rate_limit_and_what_failed():
 )
 def test_a_limit_is_moving_or_all_kinds_of_computing(needs, seconds, bound):
     assert RATES.limit(needs) == Limit(pytest.approx(seconds), bound)
+
+
+def test_before_a_card_the_slower_of_bus_and_memory_counts():
+    card = replace(RATES, bus=4e8)
+    assert card.limit(Needs(moved=2e9, operations=1e9)) == Limit(pytest.approx(5.0), "bus")
+    assert card.limit(Needs(operations=1e9)) == Limit(1.0, "arithmetic")
+    assert replace(RATES, bus=4e9).limit(Needs(moved=2e9)) == Limit(2.0, "memory")
+
+
+def test_what_looks_on_adds_to_a_row_and_replaces_the_peak():
+    def observe(work):
+        work()
+        return {"busy_s": 0.5, "peak_mb": 7.0}
+
+    found = worker.measured(part(), {**ORDER, "what": "time", "observe": observe})
+    assert found["busy_s"] == 0.5
+    assert found["peak_mb"] == 7.0
+
+
+def test_a_table_of_a_card_says_how_busy_it_was(monkeypatch):
+    monkeypatch.setattr(card, "observed", lambda work, device: {"busy_s": 0.0, "peak_mb": 1.0})
+    on = parts.Benchmark(
+        name="on", summary="On.", make=lambda _: Adding(np.sum), config=parts.OnDevice
+    )
+    (row,) = table.rows([("acme", on)], at=(500,), seconds=0, rates=RATES, device="cuda")
+    assert row["busy"] == 0
+    head, _, line = table.markdown([row]).splitlines()
+    assert head.endswith("| GPU busy |")
+    assert line.endswith("| 0% |")
+    assert head.count("|") == line.count("|")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_card_is_measured():
+    rates = card.rates("cuda", RATES)
+    assert rates.bandwidth > 2 * rates.bus > 1e9
+    assert rates.operations > 1e12
+    assert all(getattr(rates, kind) > 1e8 for kind in KINDS)
+    ones = torch.ones(1 << 24, device="cuda")
+    seen = card.observed(lambda: [ones.mul(2) for _ in range(100)], device="cuda")
+    assert 1e-4 < seen["busy_s"] < 1
+    assert 60 < seen["peak_mb"] < 6_900
 
 
 def test_every_need_but_moving_has_a_word_and_a_rate():

@@ -15,6 +15,7 @@ from netvigil.protocols import FeatureErrors, Watch, Watched
 from netvigil.windows import SpooledWindows
 from netvigil_tabular.config import AutoencoderConfig, VaeConfig
 from netvigil_tabular.encoder import Reconstructor
+from netvigil_tabular.learner import AutoencoderLearner, VaeLearner
 
 SMALL: dict[str, Any] = {"epochs": 4, "hidden": [8], "bottleneck": 2, "device": "cpu", "batch": 32}
 EVERY = {
@@ -312,3 +313,21 @@ def test_a_gpu_computes_the_same(name, train, probe):
     np.testing.assert_allclose(here.embedding, there.embedding, rtol=1e-3, atol=1e-4)
     for term, values in here.terms.items():
         np.testing.assert_allclose(values, there.terms[term], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("form", FORMS)
+def test_replayed_steps_learn_what_steps_do(form, train, monkeypatch):
+    """Three epochs of many steps, of two sizes: on a GPU rounding is all that may differ."""
+    name, settings = FORMS[form]
+    settings = {**settings, "epochs": 3, "batch": 7, "patience": None, "device": "cuda"}
+    replayed = new(name, **settings).fit([train], seed=0)
+    for learner in (AutoencoderLearner, VaeLearner):
+        monkeypatch.setattr(learner, "captures", False)
+    stepped = new(name, **settings).fit([train], seed=0)
+    one, two = replayed.get_state().arrays, stepped.get_state().arrays
+    for key in one:
+        if key.startswith("network."):
+            np.testing.assert_allclose(one[key], two[key], rtol=1e-2, atol=1e-3, err_msg=key)
+    assert replayed.validation_loss_ == pytest.approx(stepped.validation_loss_, rel=1e-3)

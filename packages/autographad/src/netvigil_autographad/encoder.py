@@ -16,7 +16,7 @@ from netvigil.torch.device import device_name, resolve_device
 from netvigil.torch.fitted import not_a_state_of, require_features, require_hosts
 from netvigil.torch.generators import build, generator
 from netvigil.torch.graphs import GraphBatch
-from netvigil.torch.parallel import side_by_side
+from netvigil.torch.parallel import block_flows, side_by_side
 from netvigil.torch.training import Trained, fit_network
 from netvigil_autographad.batch import clean_view
 from netvigil_autographad.config import AutoGraphADConfig
@@ -27,7 +27,7 @@ from netvigil_autographad.terms import Usual, terms, train_logits
 NAME = "autographad"
 SCHEMA = "flow-host"
 TERMS = ("feature", "structure", "kl")
-BLOCK = 16_384  # flows encoded at a time: fewer, and each operation costs more than its call
+BLOCK = 16_384  # flows encoded at a time on a CPU: fewer, and operations cost more than their calls
 
 
 class AutoGraphAD:
@@ -100,7 +100,7 @@ class AutoGraphAD:
         found = [
             train_logits(network, clean_view(GraphBatch.of(block, device))).cpu().numpy()
             for graphs in windows
-            for block in runs(graphs, BLOCK)
+            for block in runs(graphs, block_flows(device, BLOCK))
         ]
         return Usual.of(np.concatenate(found))
 
@@ -111,7 +111,7 @@ class AutoGraphAD:
         require_features(windows, self.features_, encoder=NAME)
         points = None if self.points_ is None else self.points_.to(device)
         found = {name: np.empty(len(windows.flow_id), np.float32) for name in TERMS}
-        blocks = list(runs(windows, BLOCK))
+        blocks = list(runs(windows, block_flows(device, BLOCK)))
         starts = np.cumsum([0, *(len(block.flow_id) for block in blocks)]).tolist()
 
         def one(number: int) -> None:

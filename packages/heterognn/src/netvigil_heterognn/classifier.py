@@ -21,7 +21,7 @@ from netvigil.torch.batches import runs
 from netvigil.torch.device import device_name, resolve_device
 from netvigil.torch.fitted import not_a_state_of, require_features, require_hosts
 from netvigil.torch.generators import build
-from netvigil.torch.parallel import side_by_side
+from netvigil.torch.parallel import block_flows, side_by_side
 from netvigil.torch.training import Trained, fit_network
 from netvigil_heterognn.batch import BLOCK, HeteroBatch
 from netvigil_heterognn.config import HeteroFlowGNNConfig
@@ -31,7 +31,6 @@ from netvigil_heterognn.learner import Known, Learner, class_weights
 from netvigil_heterognn.network import Network
 
 NAME = "hetero-flow-gnn"
-TOGETHER = 16_384  # flows classified at a time on a GPU, in whole windows
 
 
 class HeteroFlowGNN:
@@ -104,7 +103,7 @@ class HeteroFlowGNN:
         require_hosts(windows, encoder=NAME)
         require_features(windows, self.features_, encoder=NAME)
         share = np.empty((len(windows.flow_id), len(self.names_)), np.float32)
-        blocks = list(runs(windows, BLOCK if device.type == "cpu" else TOGETHER))
+        blocks = list(runs(windows, block_flows(device, BLOCK)))
         starts = np.cumsum([0, *(len(block.flow_id) for block in blocks)]).tolist()
         described = self.config.host_features == "window"
 

@@ -16,7 +16,7 @@ from netvigil.protocols import State, Watch
 from netvigil.torch.device import device_name, resolve_device
 from netvigil.torch.fitted import not_a_state_of, require_features
 from netvigil.torch.generators import generator
-from netvigil.torch.parallel import side_by_side
+from netvigil.torch.parallel import block_flows, side_by_side
 from netvigil.torch.training import Trained, fit_rows, rows_before_hold_out
 from netvigil_tabular.config import AutoencoderConfig, VaeConfig
 from netvigil_tabular.learner import AutoencoderLearner, VaeLearner
@@ -24,7 +24,7 @@ from netvigil_tabular.network import Network
 from netvigil_tabular.scoring import Scoring
 from netvigil_tabular.usual import Usual
 
-BLOCK = 4_096  # flows encoded at a time: what is between two layers stays in a core's cache
+BLOCK = 4_096  # flows encoded at a time on a CPU: what is between layers stays in a core's cache
 POINTS = 101  # a stream of random numbers; the training loop's own are numbered from 0
 
 
@@ -111,7 +111,7 @@ class Reconstructor:
 
         held_out = rows_before_hold_out(flows, self.config.validation)
         return Usual.learn(
-            _blocks(windows),
+            _blocks(windows, block_flows(device, BLOCK)),
             residuals,
             flows=flows,
             held_out=held_out % flows,  # where none is held out, from the first
@@ -193,13 +193,14 @@ class Reconstructor:
     def _each_block(self, x: NDArray[np.float32], work: Callable[[slice, Tensor], None]) -> None:
         """Do `work` on blocks of flows, as copies on the device, side by side on a CPU."""
         device = self._device()
+        size = block_flows(device, BLOCK)
 
         @torch.no_grad()
         def one(number: int) -> None:
-            here = slice(number * BLOCK, min((number + 1) * BLOCK, len(x)))
+            here = slice(number * size, min((number + 1) * size, len(x)))
             work(here, _tensor(x[here], device))
 
-        side_by_side(one, -(-len(x) // BLOCK), device)
+        side_by_side(one, -(-len(x) // size), device)
 
     def _checked(self, windows: WindowGraphs) -> Scoring:
         self._fitted()
@@ -232,10 +233,10 @@ def _features(windows: WindowStream, name: str) -> tuple[str, ...]:
     return first.feature_names
 
 
-def _blocks(windows: WindowStream) -> Iterator[NDArray[np.float32]]:
+def _blocks(windows: WindowStream, size: int) -> Iterator[NDArray[np.float32]]:
     for graphs in windows:
-        for first in range(0, len(graphs.flow_id), BLOCK):
-            yield graphs.flow_x[first : first + BLOCK]
+        for first in range(0, len(graphs.flow_id), size):
+            yield graphs.flow_x[first : first + size]
 
 
 def _tensor(x: NDArray[np.float32], device: torch.device) -> Tensor:

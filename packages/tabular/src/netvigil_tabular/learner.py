@@ -22,6 +22,8 @@ from netvigil_tabular.network import Network
 class AutoencoderLearner:
     """Reconstruction of features: by gradients written out, or by autograd with norm or dropout."""
 
+    captures = True
+
     def __init__(
         self,
         features: int,
@@ -51,6 +53,8 @@ class AutoencoderLearner:
 
 class VaeLearner:
     """The sum of squared errors over features plus the weighted KL, averaged over flows."""
+
+    captures = True
 
     def __init__(
         self, features: int, config: VaeConfig, device: torch.device, rng: torch.Generator

@@ -46,7 +46,7 @@ class Needs:
 
 
 class Limit(NamedTuple):
-    """The least seconds of a call, and what takes most of them: "memory", or a word of `KINDS`."""
+    """The least seconds of a call, and what takes most: "memory", "bus", or a word of `KINDS`."""
 
     seconds: float
     bound: str

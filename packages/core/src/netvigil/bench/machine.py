@@ -43,6 +43,7 @@ class Rates:
         decoded: bytes of float32 columns that pyarrow reads from Parquet (LZ4, no dictionary)
         steps: iterations of a plain Python loop, the speed of the interpreter
         threads: of the pools
+        bus: bytes from memory to a GPU; None where the machine itself is measured
     """
 
     bandwidth: float
@@ -56,6 +57,7 @@ class Rates:
     decoded: float
     steps: float
     threads: int
+    bus: float | None = None
 
     def limit(self, needs: Needs) -> Limit:
         """Return the time that nothing on this machine goes below, moving or computing.
@@ -64,11 +66,13 @@ class Rates:
         turns on the same cores, at rates that take all of them, so their times add up; code that
         does two kinds in one pass may win back a little of the smaller one.
         """
-        moving = needs.moved / self.bandwidth
+        moving, way = needs.moved / self.bandwidth, "memory"
+        if self.bus is not None and self.bus < self.bandwidth:
+            moving, way = needs.moved / self.bus, "bus"
         taken = {name: getattr(needs, name) / getattr(self, name) for name in KINDS}
         computing = sum(taken.values())
         if moving >= computing:
-            return Limit(moving, "memory")
+            return Limit(moving, way)
         return Limit(computing, KINDS[max(taken, key=lambda name: taken[name])])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from netvigil.bench import worker
@@ -14,6 +15,7 @@ from netvigil.bench.shown import rate
 from netvigil.errors import ConfigError, nearest
 
 COLUMNS = ("room", "case", "package", "size", "rate", "per second", "peak MB", "x limit")
+ON_CARD = "GPU busy"
 SIZES = {"k": 1_000, "m": 1_000_000}
 
 
@@ -80,14 +82,24 @@ def rows(
             continue
         for flows in at or (about["flows"],):
             tell(f"{part.name}, {flows:,}")
-            order = {"flows": flows, "seed": seed, "device": device, "seconds": seconds}
+            order: dict[str, Any] = {"flows": flows, "seed": seed, "device": device}
+            order |= {"what": "time", "seconds": seconds} | _observing(device)
             row = {"case": part.name, **about, "flows": flows, "device": device}
             try:
-                found = worker.measured(part, {**order, "what": "time"})
+                found = worker.measured(part, order)
             except Exception as error:  # noqa: BLE001 - said in the row, and the others go on
                 yield row | {"error": f"{type(error).__name__}: {error}"}
                 continue
-            yield row | _figures(found, rates if device == "cpu" else None)
+            yield row | _figures(found, rates)
+
+
+def _observing(device: str) -> dict[str, Any]:
+    """Return what also looks at a GPU while a case runs; nothing for a CPU."""
+    if device == "cpu":
+        return {}
+    from netvigil.bench import card
+
+    return {"observe": partial(card.observed, device=device)}
 
 
 def _figures(found: Mapping[str, Any], rates: Rates | None) -> dict[str, Any]:
@@ -98,6 +110,8 @@ def _figures(found: Mapping[str, Any], rates: Rates | None) -> dict[str, Any]:
         "seconds": found["seconds"],
         "peak_mb": None if math.isnan(found["peak_mb"]) else found["peak_mb"],
     }
+    if "busy_s" in found:
+        result["busy"] = found["busy_s"] / usual
     if "needs" in found:
         result["needs"] = found["needs"]
         if rates is not None:
@@ -110,17 +124,24 @@ def _figures(found: Mapping[str, Any], rates: Rates | None) -> dict[str, Any]:
     return result
 
 
+def columns(device: str) -> tuple[str, ...]:
+    """Return the heads of a table of cases on that device."""
+    return COLUMNS if device == "cpu" else (*COLUMNS, ON_CARD)
+
+
 def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     """Return a row's cells, for people."""
     first = (row["room"], row["case"], row["package"], f"{row['flows']:,}")
+    last = () if row["device"] == "cpu" else (f"{row['busy']:.0%}" if "busy" in row else "",)
     if "error" in row:
-        return *first, "fails", "", "", row["error"]
+        return *first, "fails", "", "", row["error"], *last
     distance = f"{row['times_limit']:.3g}, {row['bound']}" if "times_limit" in row else ""
     peak = "" if row["peak_mb"] is None else f"{row['peak_mb']:,.0f}"
-    return *first, rate(row["rate"]), row["unit"], peak, distance
+    return *first, rate(row["rate"]), row["unit"], peak, distance, *last
 
 
 def markdown(found: Sequence[Mapping[str, Any]]) -> str:
     """Return rows as a table in Markdown."""
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *(cells(row) for row in found)]
+    heads = columns(found[0]["device"] if found else "cpu")
+    lines = [heads, ("---",) * len(heads), *(cells(row) for row in found)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -217,6 +217,8 @@ def measured(part: Any, order: Mapping[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {"items": items, "seconds": times, "peak_mb": peak}
     if hasattr(case, "needs"):
         result["needs"] = dict(vars(case.needs(ready)))
+    if "observe" in order:
+        result |= order["observe"](partial(case.run, ready))
     return result
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from netvigil.cli.bench_compare import compare
 from netvigil.cli.shared import EXISTING, as_json, print_facts, print_json, print_table, telling
+
+if TYPE_CHECKING:
+    from netvigil.bench.machine import Rates
 
 LISTED = ("room", "case", "package", "what it does")
 
@@ -70,7 +73,7 @@ def _measure(
     at = table.sizes(size) if size else ()
     with telling("measuring") as tell:
         tell("the machine")
-        rates = machine.rates()
+        rates = _rates(device)
         found = table.rows(
             cases, at=at, seed=seed, device=device, seconds=seconds, rates=rates, tell=tell
         )
@@ -85,20 +88,31 @@ def _measure(
     elif markdown:
         click.echo(table.markdown(rows), nl=False)
     else:
-        print_table("", table.COLUMNS, [table.cells(row) for row in rows])
+        print_table("", table.columns(device), [table.cells(row) for row in rows])
     if any("error" in row for row in rows):
         raise click.exceptions.Exit(1)
 
 
+def _rates(device: str) -> Rates:
+    from netvigil.bench import machine
+
+    if device == "cpu":
+        return machine.rates()
+    from netvigil.bench import card
+
+    return card.rates(device, machine.rates())
+
+
 @bench.command(epilog="Example: netvigil bench machine --json")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @as_json
-def machine(*, as_json: bool) -> None:
-    """Measure how fast this machine moves bytes and computes."""
+def machine(*, device: str, as_json: bool) -> None:
+    """Measure how fast this machine, or its GPU, moves bytes and computes."""
     from netvigil.bench import machine as measured
 
     with telling("measuring") as tell:
         tell("bandwidth, kinds of computing, interpreter")
-        rates, about = measured.rates(), measured.fingerprint()
+        rates, about = _rates(device), measured.fingerprint()
     if as_json:
         print_json({"machine": about, "rates": asdict(rates)})
         return
@@ -108,6 +122,7 @@ def machine(*, as_json: bool) -> None:
             "id": about["id"],
             "copy": f"{rates.bandwidth / 1e9:.1f} GB/s read and written; one thread: "
             f"{rates.bandwidth_of_one / 1e9:.1f}",
+            **({} if rates.bus is None else {"bus": f"{rates.bus / 1e9:.1f} GB/s to {device}"}),
             "arithmetic": f"{rates.operations / 1e9:,.0f} GFLOP/s of float32 matrix products",
             "look-ups": _million(rates.lookups, "places in a table of 16 kB"),
             "matching": _million(rates.matched, "64-bit keys sought among 4,096"),

@@ -25,7 +25,8 @@ class Adam:
     def __init__(self, parameters: list[nn.Parameter], config: TrainingConfig) -> None:
         self._flat, self._config = FlatParameters(parameters), config
         self._mean, self._square = (torch.zeros_like(self._flat.weights) for _ in range(2))
-        self._steps, self._count = 0, torch.zeros((), device=self._flat.weights.device)
+        # On the device, where a step that is replayed counts too; float32 counts to 16 million.
+        self._count = torch.zeros((), device=self._flat.weights.device)
         fused = {"adam": torch._fused_adam_, "adamw": torch._fused_adamw_}
         self._kernel = fused[config.optimizer]
         self.rate = config.learning_rate
@@ -39,8 +40,7 @@ class Adam:
     def _move(self) -> None:
         """Take a step by the kernel of `torch.optim`, without its bookkeeping."""
         config, flat = self._config, self._flat
-        self._steps += 1
-        self._count.fill_(self._steps)
+        self._count += 1
         self._kernel(
             [flat.weights],
             [flat.gradient],
@@ -64,7 +64,7 @@ class Adam:
     @property
     def steps(self) -> int:
         """Number of steps so far."""
-        return self._steps
+        return int(self._count)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the averages, for a checkpoint."""
@@ -78,4 +78,4 @@ class Adam:
         """
         self._mean.copy_(tensors["mean"])
         self._square.copy_(tensors["square"])
-        self._steps = steps
+        self._count.fill_(steps)

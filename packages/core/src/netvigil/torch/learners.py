@@ -72,7 +72,9 @@ class Learner(Protocol[B]):
 class RowLearner(Protocol):
     """What a method brings that learns from flows one by one, in random order; see `fit_rows`.
 
-    A checkpoint keeps its `network` and nothing else.
+    A checkpoint keeps its `network` and nothing else. Where its `captures` is true, a GPU records
+    the first training step of each size in an epoch and replays it for the others: `losses` then
+    waits for nothing that the GPU computes, and does not look at the step's number.
     """
 
     @property

@@ -19,6 +19,7 @@ from netvigil.errors import TrainingError
 from netvigil.protocols import Watch
 from netvigil.torch.adam import Adam
 from netvigil.torch.batches import Batches
+from netvigil.torch.captured import Captured
 from netvigil.torch.checkpoints import Checkpoint, Checkpoints
 from netvigil.torch.generators import generator
 from netvigil.torch.learners import Batch, Learner, RowLearner, Step, Trained
@@ -132,6 +133,8 @@ class Fit(Generic[L]):
         self.learner = task.start()
         self.network = self.learner.network
         self._written = getattr(self.learner, "writes_gradients", False)
+        on_gpu = task.by_row and task.device.type == "cuda"
+        self._captures = on_gpu and getattr(self.learner, "captures", False)
         kind = Sgd if task.config.optimizer == "sgd" else Adam
         self.optimizer: Adam | Sgd = kind(list(self.network.parameters()), task.config)
         self.train, self.validation = task.walks(self.learner, flows)
@@ -220,19 +223,25 @@ class Fit(Generic[L]):
         rng = generator(task.seed, *path, device=task.device)
         self.network.train(training)
         terms: tuple[str, ...] = ()
+
+        def take(batch: Any, number: int = 0) -> Tensor:
+            nonlocal terms
+            with autocast:
+                losses = learner.losses(batch, Step(epoch, training, rng, number))
+            terms, values = tuple(losses), [loss.detach() for loss in losses.values()]
+            row = torch.stack(values) if len(values) > 1 else values[0].view(1)
+            if each_step and not math.isfinite(row.sum().item()):
+                self._stop(epoch, number, terms, row, training=training)
+            if training:
+                self.optimizer.step(None if self._written else losses["total"])
+            return row
+
+        captured = Captured(take, rng) if training and self._captures else None
         rows: list[Tensor] = []
         weights: list[int] = []
         with torch.set_grad_enabled(training):
             for number, batch in enumerate(batches):
-                with autocast:
-                    losses = learner.losses(batch, Step(epoch, training, rng, number))
-                values = [loss.detach() for loss in losses.values()]
-                rows.append(torch.stack(values) if len(values) > 1 else values[0].view(1))
-                if each_step and not math.isfinite(rows[-1].sum().item()):
-                    self._stop(epoch, number, tuple(losses), rows[-1], training=training)
-                if training:
-                    self.optimizer.step(None if self._written else losses["total"])
-                terms = tuple(losses)
+                rows.append(take(batch, number) if captured is None else captured(batch))
                 weights.append(batch.flows)
                 task.watch.advance(batch.flows)
         table = torch.stack(rows).double().cpu()

@@ -12,6 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 FEWEST = 4  # pieces for which starting threads pays
+GPU_BLOCK = 131_072
+"""Flows of a block on a GPU: its hundred kernels then take about as long as their launches; what is
+between them fits into a gigabyte."""
+
+
+def block_flows(device: torch.device, cached: int) -> int:
+    """Return how many flows to encode at a time: `cached` fit the caches of a CPU."""
+    return cached if device.type == "cpu" else GPU_BLOCK
 
 
 def side_by_side(work: Callable[[int], None], pieces: int, device: torch.device) -> None:

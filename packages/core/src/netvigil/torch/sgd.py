@@ -23,7 +23,7 @@ class Sgd:
     def __init__(self, parameters: list[nn.Parameter], config: TrainingConfig) -> None:
         self._flat, self._config = FlatParameters(parameters), config
         self._velocity = torch.zeros_like(self._flat.weights)
-        self._steps = 0
+        self._count = torch.zeros((), device=self._flat.weights.device)
         self.rate = config.learning_rate
 
     def step(self, loss: Tensor | None) -> None:
@@ -36,7 +36,7 @@ class Sgd:
             # Without momentum the velocity is the gradient: 0 * v + g.
             self._velocity.mul_(config.momentum).add_(flat.gradient)
             flat.weights.sub_(self._velocity, alpha=self.rate)
-        self._steps += 1
+            self._count += 1
 
     def part(self) -> None:
         """Give each parameter memory of its own again, and no gradient."""
@@ -45,7 +45,7 @@ class Sgd:
     @property
     def steps(self) -> int:
         """Number of steps so far."""
-        return self._steps
+        return int(self._count)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the velocity, for a checkpoint."""
@@ -58,4 +58,4 @@ class Sgd:
             RuntimeError: It is of another number of parameters.
         """
         self._velocity.copy_(tensors["velocity"])
-        self._steps = steps
+        self._count.fill_(steps)

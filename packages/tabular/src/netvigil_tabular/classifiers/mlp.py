@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from netvigil.errors import BundleError, TrainingError
 from netvigil.protocols import State, Watch
+from netvigil.torch.captured import Captured
 from netvigil.torch.device import device_name, resolve_device, threads_for
 from netvigil.torch.generators import build, generator
+from netvigil.torch.parallel import block_flows
+from netvigil.torch.rows import RowBatch
 from netvigil_tabular.classifiers.configs import NetworkConfig
 from netvigil_tabular.classifiers.models import Weight, X, Y, in_blocks
 from netvigil_tabular.classifiers.network import Network, cross_entropy, probabilities
@@ -61,7 +64,11 @@ class Mlp:
 
     def share(self, x: X) -> NDArray[np.float64]:
         """Ask the network."""
-        return in_blocks(self._ask, x)
+        if self.device.type == "cpu":
+            return in_blocks(self._ask, x)
+        size = block_flows(self.device, len(x))
+        firsts = range(0, max(len(x), 1), size)
+        return np.concatenate([self._ask(x[first : first + size]) for first in firsts])
 
     def state(self) -> State:
         """Return the weights."""
@@ -104,22 +111,32 @@ class Mlp:
         each: torch.Tensor,
         seed: int,
     ) -> None:
-        c = self.config
+        c, on_gpu = self.config, self.device.type == "cuda"
         optimizer = torch.optim.Adam(
-            network.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay, eps=1e-7
+            network.parameters(),
+            lr=c.learning_rate,
+            weight_decay=c.weight_decay,
+            eps=1e-7,
+            capturable=on_gpu,
         )
+
+        def step(batch: RowBatch) -> torch.Tensor:
+            x, y, own = batch.columns
+            loss = cross_entropy(network(x), y, own)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            return loss.detach()
+
+        take = Captured(step, generator(seed, device=self.device)) if on_gpu else step
         order = generator(seed, _ROWS)
         network.train()
         for epoch in range(c.epochs):
             losses, weights = [], []
-            for chosen in _batches(torch.randperm(len(rows), generator=order), c.batch):
-                here = chosen.to(self.device)
-                loss = cross_entropy(network(rows[here]), code[here], each[here])
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                losses.append(loss.detach())
-                weights.append(len(chosen))
+            shuffled = torch.randperm(len(rows), generator=order).to(self.device)
+            for here in _batches(shuffled, c.batch):
+                losses.append(take(RowBatch((rows[here], code[here], each[here]))))
+                weights.append(len(here))
             means = torch.stack(losses).double().cpu().numpy()
             self._report(epoch, float(np.average(means, weights=weights)), seed)
             self.watch.advance(len(rows))
