@@ -20,7 +20,7 @@ from netvigil.store import FlowStore
 
 AFTER = 0.10  # what follows the reader may cost, as a share of it; .05 is wanted, see README.md
 TILES = 3  # 46,947 flows of 1.5 packets: what a flow costs, not what a packet costs
-LONG = 8  # 125,192 flows, of which what a process does once is a small part
+LONG = 32  # 500,768 flows, of which what a process does once is a small part
 GAP_S = 200  # beyond the idle timeout, so that no flow reaches from one tile into the next
 
 

@@ -34,3 +34,29 @@ def test_an_error_of_an_item_comes_up_after_those_before_it():
     assert next(items) == 1
     with pytest.raises(ValueError, match="the second item"):
         next(items)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3])
+def test_a_generator_is_closed_with_the_items_ahead(taken):
+    closed = []
+
+    def numbers():
+        try:
+            yield from range(3)
+        finally:
+            closed.append(True)
+
+    items = ahead(numbers())
+    for _ in range(taken):
+        next(items)
+    next(items, None)
+    items.close()
+    assert closed == [True]
+
+
+def test_an_iterator_that_cannot_be_closed_is_left_alone():
+    rest = iter([1, 2, 3, 4])
+    items = ahead(rest)
+    assert next(items) == 1
+    items.close()
+    assert next(rest) == 3

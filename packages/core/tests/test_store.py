@@ -241,6 +241,18 @@ def test_what_waits_whole_is_sorted_without_a_second_pass(tmp_path, monkeypatch)
     assert store.column("flow_id").to_pylist() == [3, 0, 1, 2, 4]
 
 
+def test_a_bucket_out_of_order_waits_while_no_flow_is_written(tmp_path, monkeypatch, small):
+    monkeypatch.setattr(module, "_sort", None)
+    tables = [flows_at([9 - i], first_id=i) for i in range(9)]  # more than a row group of 7
+    store = fakes.write_store(tmp_path / "w.parquet", *tables)
+    assert store.column("flow_id").to_pylist() == list(reversed(range(9)))
+    sizes = [store.rows, pq.ParquetFile(store.path).num_row_groups]
+    assert sizes == [9, 2]
+    # Once a row group is written, order can only be had by a second pass.
+    with pytest.raises(TypeError, match="not callable"):
+        fakes.write_store(tmp_path / "x.parquet", flows_at([9] * 8), flows_at([1], first_id=8))
+
+
 @pytest.mark.parametrize("at", [0, 1])
 def test_a_full_disk_is_said_once(tmp_path, monkeypatch, at):
     """Writers that are still open when another one fails must not complain when they are freed."""

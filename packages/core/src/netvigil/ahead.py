@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -19,13 +19,18 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
     """Yield the items in order, making each next one in a thread of its own.
 
     Worth it where making an item leaves Python's lock alone most of the time (reading, polars,
-    Arrow). At most two items are alive at once; an error comes up at the item it belongs to.
+    Arrow). At most two items are alive at once; an error comes up at the item it belongs to. A
+    generator is closed when this one is, after the item that it is at.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="netvigil-read") as pool:
-        coming = pool.submit(next, items, _End)
-        while (item := coming.result()) is not _End:
+    try:
+        with ThreadPoolExecutor(1, thread_name_prefix="netvigil-read") as pool:
             coming = pool.submit(next, items, _End)
-            yield item  # type: ignore[misc] # next() gives an item or _End, which is not here
+            while (item := coming.result()) is not _End:
+                coming = pool.submit(next, items, _End)
+                yield item  # type: ignore[misc] # next() gives an item or _End, which is not here
+    finally:
+        if isinstance(items, Generator):
+            items.close()
 
 
 def pooled(work: Callable[[T], R], items: Iterator[T], *, threads: int) -> Iterator[R]:

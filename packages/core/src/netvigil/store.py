@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from netvigil.ahead import ahead
 from netvigil.contracts import FlowBatch, FlowInfo, FlowTable, ReadReport
 from netvigil.errors import ContractError, SourceError
 
@@ -189,19 +190,33 @@ class _Writer:
         )
         stack.callback(let_go, self._file)
 
-    def add(self, table: pa.Table) -> None:
+    def add(self, table: pa.Table, *, in_order: bool = True) -> None:
+        """Take flows; where some came out of order before any was written, a bucket of them waits.
+
+        It has to be in memory to be sorted anyhow.
+        """
         self._pending.append(table)
         self._waiting += table.num_rows
-        if self._waiting >= ROW_GROUP:
+        if self._waiting >= (ROW_GROUP if in_order or self.ranges else BUCKET):
             self._flush()
 
     def sort_waiting(self) -> bool:
-        """Sort all flows by start, where none is written yet; equal starts keep their order."""
+        """Write all flows sorted by start, where none is written yet; see `add_sorted`."""
         if self.ranges:
             return False
         table = pa.concat_tables(self._pending)
-        self._pending = [table.take(pa.array(_by_start(table)))]
+        self._pending, self._waiting = [], 0
+        self.add_sorted(table)
         return True
+
+    def add_sorted(self, table: pa.Table) -> None:
+        """Sort flows by start and take them; equal starts keep their order.
+
+        A row group at a time: a copy of all would be memory that was never touched before.
+        """
+        order = np.argsort(table["start"].cast(pa.int64()).to_numpy(), kind="stable")
+        for first in range(0, len(order), ROW_GROUP):
+            self.add(table.take(pa.array(order[first : first + ROW_GROUP])))
 
     def close(self, report: ReadReport) -> None:
         self._flush()
@@ -225,12 +240,15 @@ class _Writer:
 def _spool(
     batches: Iterable[FlowBatch], folder: Path, progress: Progress | None, stack: ExitStack
 ) -> _Spool:
-    """Write batches as they come; note whether they came in time order and with increasing ids."""
+    """Write batches as they come; note whether they came in time order and with increasing ids.
+
+    The next batch is read meanwhile: a reader that waits for another process waits for nobody here.
+    """
     writer: _Writer | None = None
     labels: pq.ParquetWriter | None = None
     report = ReadReport()
     in_order, last_start, rising, last_id = True, -(2**63), True, -1
-    for batch in batches:
+    for batch in ahead(iter(batches)):
         report += batch.report
         flows = batch.flows
         if len(flows) == 0:
@@ -238,11 +256,11 @@ def _spool(
         if writer is None:
             schema = flows.table.schema.remove_metadata()
             writer = _Writer(folder / "flows", schema, flows.info, stack)
-        writer.add(_same_columns(flows, writer))
         if flows.info.time_basis == "clock":
             start = flows.start_us
             in_order &= bool(start[0] >= last_start)
             last_start = max(last_start, int(start[-1]))
+        writer.add(_same_columns(flows, writer), in_order=in_order)
         ids = flows.flow_id
         rising &= int(ids.min()) > last_id
         last_id = max(last_id, int(ids.max()))
@@ -277,20 +295,21 @@ def _sort(spool: _Spool, folder: Path, stack: ExitStack) -> Path:
     with pq.ParquetFile(spool.path, read_dictionary=text) as file:
         writer = _Writer(target, file.schema_arrow.remove_metadata(), spool.info, stack)
         for low, high in pairwise(edges):
-            groups = [i for i, (a, b) in enumerate(spool.ranges) if a < high and b >= low]
             pieces = []
-            for group in groups:
-                table = file.read_row_group(group)
-                begin = table["start"].cast(pa.int64()).to_numpy()
-                pieces.append(table.filter(pa.array((begin >= low) & (begin < high))))
-            bucket = pa.concat_tables(pieces)
-            writer.add(bucket.take(pa.array(_by_start(bucket))))
+            for group, (first, last) in enumerate(spool.ranges):
+                if first < high and last >= low:
+                    whole = low <= first and last < high
+                    table = file.read_row_group(group)
+                    pieces.append(table if whole else _between(table, low, high))
+            writer.add_sorted(pa.concat_tables(pieces))
         writer.close(spool.report)
     return target
 
 
-def _by_start(table: pa.Table) -> NDArray[np.int64]:
-    return np.argsort(table["start"].cast(pa.int64()).to_numpy(), kind="stable")
+def _between(table: pa.Table, low: int, high: int) -> pa.Table:
+    """Return the flows that start between two times, the second of them excluded."""
+    start = table["start"].cast(pa.int64()).to_numpy()
+    return table.filter(pa.array((start >= low) & (start < high)))
 
 
 def _require_unique(path: Path) -> None:
