@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 
 from netvigil import parts
-from netvigil.bench import card, history, machine, table, worker
+from netvigil.bench import history, machine, table, worker
 from netvigil.bench.limits import KINDS, Limit, Needs
 from netvigil.cli import cli
-from netvigil.errors import ConfigError, SourceError
+from netvigil.errors import ConfigError, PluginError, SourceError
 
 ORDER = {"flows": 1_000, "seed": 0, "device": "cpu", "seconds": 0.0, "traced_flows": 1_000}
 RATES = machine.Rates(
@@ -172,7 +173,12 @@ def test_what_looks_on_adds_to_a_row_and_replaces_the_peak():
 
 
 def test_a_table_of_a_card_says_how_busy_it_was(monkeypatch):
-    monkeypatch.setattr(card, "observed", lambda work, device: {"busy_s": 0.0, "peak_mb": 1.0})
+    def observed(work, device):
+        work()
+        assert device == "cuda"
+        return {"busy_s": 0.0, "peak_mb": 1.0}
+
+    monkeypatch.setattr(machine, "card", lambda: SimpleNamespace(observed=observed))
     on = parts.Benchmark(
         name="on", summary="On.", make=lambda _: Adding(np.sum), config=parts.OnDevice
     )
@@ -184,17 +190,10 @@ def test_a_table_of_a_card_says_how_busy_it_was(monkeypatch):
     assert head.count("|") == line.count("|")
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_a_card_is_measured():
-    rates = card.rates("cuda", RATES)
-    assert rates.bandwidth > 2 * rates.bus > 1e9
-    assert rates.operations > 1e12
-    assert all(getattr(rates, kind) > 1e8 for kind in KINDS)
-    ones = torch.ones(1 << 24, device="cuda")
-    seen = card.observed(lambda: [ones.mul(2) for _ in range(100)], device="cuda")
-    assert 1e-4 < seen["busy_s"] < 1
-    assert 60 < seen["peak_mb"] < 6_900
+def test_without_pytorch_no_card_is_measured(monkeypatch):
+    monkeypatch.setitem(sys.modules, "netvigil.torch.card", None)
+    with pytest.raises(PluginError, match="PyTorch, which is not installed"):
+        machine.card()
 
 
 def test_every_need_but_moving_has_a_word_and_a_rate():

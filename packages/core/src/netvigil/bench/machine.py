@@ -12,6 +12,7 @@ import platform
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from netvigil.bench import paces
 from netvigil.bench.limits import KINDS, Limit, Needs
 from netvigil.bench.paces import best, pace
+from netvigil.errors import PluginError
 
 COPIED = 256 << 20
 """Bytes of each of the two arrays of the copy: far beyond any cache."""
@@ -95,6 +97,19 @@ def rates(threads: int | None = None) -> Rates:
             steps=STEPS / best(_loop),
             threads=count,
         )
+
+
+def card() -> Any:
+    """Return the module that measures a GPU.
+
+    Raises:
+        PluginError: PyTorch is not installed.
+    """
+    try:
+        return import_module("netvigil.torch.card")  # by name: core does without its extra `torch`
+    except ModuleNotFoundError as error:
+        msg = "A GPU is measured through PyTorch, which is not installed."
+        raise PluginError(msg, where=str(error), do="pip install 'netvigil[torch]'") from error
 
 
 def cpus() -> list[int]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from netvigil.bench import worker
+from netvigil.bench import machine, worker
 from netvigil.bench.limits import Needs
 from netvigil.bench.machine import Rates
 from netvigil.bench.shown import rate
@@ -97,9 +97,7 @@ def _observing(device: str) -> dict[str, Any]:
     """Return what also looks at a GPU while a case runs; nothing for a CPU."""
     if device == "cpu":
         return {}
-    from netvigil.bench import card
-
-    return {"observe": partial(card.observed, device=device)}
+    return {"observe": partial(machine.card().observed, device=device)}
 
 
 def _figures(found: Mapping[str, Any], rates: Rates | None) -> dict[str, Any]:

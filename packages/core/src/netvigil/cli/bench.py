@@ -98,9 +98,8 @@ def _rates(device: str) -> Rates:
 
     if device == "cpu":
         return machine.rates()
-    from netvigil.bench import card
-
-    return card.rates(device, machine.rates())
+    measured: Rates = machine.card().rates(device, machine.rates())
+    return measured
 
 
 @bench.command(epilog="Example: netvigil bench machine --json")
