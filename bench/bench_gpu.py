@@ -117,9 +117,9 @@ def bench_heterognn(paired: Any) -> None:
         windows(count, flows=WINDOW, nodes=60, features=FEATURES) for count in (512, 32)
     )
     labels, fewer_labels = labels_of(graphs), labels_of(fewer)
-    settings = {"patience": None, "validation": 0, "device": "cuda", "epochs": EPOCHS}
-    config = HeteroFlowGNNConfig.model_validate(
-        {**settings, "batch_windows": pyg_heterognn.TOGETHER}
+    together = pyg_heterognn.TOGETHER
+    config = HeteroFlowGNNConfig(
+        epochs=EPOCHS, patience=None, validation=0, device="cuda", batch_windows=together
     )
 
     def ours() -> int:

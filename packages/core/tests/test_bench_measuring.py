@@ -238,6 +238,13 @@ def test_history_is_appended_read_drawn_and_falls_are_named(tmp_path):
     assert "<svg" in text
 
 
+def test_a_gpu_is_not_compared_with_its_cpu(tmp_path):
+    for device, rate in (("cuda", 100.0), ("cpu", 10.0), ("cuda", 99.0)):
+        rows = [{**ROW, "rate": rate, "device": device}]
+        history.append(tmp_path, rows, revision="", rates=RATES)
+    assert history.falls(history.read(tmp_path)) == []
+
+
 def test_a_hostile_history_is_escaped_or_refused(tmp_path):
     row = {**ROW, "case": "<script>x</script>", "rate": 1.0}
     path = history.append(tmp_path, [row], revision="", rates=RATES)

@@ -1,7 +1,7 @@
 """A history of rates: one line of JSON per measurement, and a page that plots it.
 
-Figures of different machines stand in different series; the machine's own speed stands beside each,
-so that a slower day of one machine can be told from a slower revision.
+Figures of different machines and devices stand in different series; the machine's own speed stands
+beside each, so that a slower day of one machine can be told from a slower revision.
 """
 
 from __future__ import annotations
@@ -140,10 +140,11 @@ def _when(entry: Entry) -> Any:
 
 def _entry(line: Mapping[str, Any]) -> Entry:
     datetime.fromisoformat(line["time"])
+    device = str(line.get("device", "cpu"))
     return Entry(
         time=str(line["time"]),
         revision=str(line["revision"]),
-        machine=str(line["machine"]),
+        machine=str(line["machine"]) + ("" if device == "cpu" else f", {device}"),
         case=str(line["case"]),
         unit=str(line["unit"]),
         flows=int(line["flows"]),

@@ -98,7 +98,7 @@ def _rates(device: str) -> Rates:
 
     if device == "cpu":
         return machine.rates()
-    measured: Rates = machine.card().rates(device, machine.rates())
+    measured: Rates = machine.card().rates(device)
     return measured
 
 

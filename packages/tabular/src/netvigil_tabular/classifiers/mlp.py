@@ -128,7 +128,8 @@ class Mlp:
             optimizer.step()
             return loss.detach()
 
-        take = Captured(step, generator(seed, device=self.device)) if on_gpu else step
+        unused = generator(seed, device=self.device)  # steps draw nothing
+        take = Captured(step, unused) if on_gpu else step
         order = generator(seed, _ROWS)
         network.train()
         for epoch in range(c.epochs):
